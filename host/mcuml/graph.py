@@ -1,0 +1,198 @@
+"""The graph as a value: frozen Tensor, Node, Kernel and Graph; verify() and a text dump."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from mcuml.errors import ModelError
+
+ABSENT = -1  # an optional input that a node leaves out
+
+
+@dataclass(frozen=True, eq=False)
+class Quantization:
+    """Affine quantization, real = scale * (q - zero_point). `scale` float32 (n,), `zero_point` int64 (n,);
+    n is 1 (per tensor) or the size of dimension `axis` (per channel)."""
+
+    scale: np.ndarray
+    zero_point: np.ndarray
+    axis: int = 0
+
+    @property
+    def per_tensor(self) -> bool:
+        return len(self.scale) == 1
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """One tensor. `dtype` is numpy's name; `data` holds a constant's values (in `shape`), None for an activation."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    quant: Quantization | None = None
+    data: np.ndarray | None = None
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.elements * np.dtype(self.dtype).itemsize
+
+    @property
+    def is_const(self) -> bool:
+        return self.data is not None
+
+    @property
+    def scale(self) -> float:
+        """The per-tensor scale. Raises ModelError when the tensor is not quantized per tensor."""
+        return float(self._per_tensor().scale[0])
+
+    @property
+    def zero_point(self) -> int:
+        """The per-tensor zero point. Raises ModelError when the tensor is not quantized per tensor."""
+        return int(self._per_tensor().zero_point[0])
+
+    def _per_tensor(self) -> Quantization:
+        if self.quant is None or not self.quant.per_tensor:
+            raise ModelError(
+                f"Tensor '{self.name}' ({self.dtype}) needs one scale and one zero point.",
+                "It has none." if self.quant is None else f"It has {len(self.quant.scale)} scales.",
+                "Convert the model again with full integer quantization.",
+            )
+        return self.quant
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """Bytes a kernel keeps in flash: `role` names it inside its layer ("weights", "bias"), `data` in C order."""
+
+    role: str
+    data: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Overlap:
+    """Permission for an output to share memory with an input that dies at the node: safe when
+    offset(input) - offset(output) >= distance (bytes). Positions count in Node.inputs and Node.outputs."""
+
+    input: int
+    output: int
+    distance: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """How a node is computed: the template in templates/kernels, its compile-time parameters, its constants, the
+    scratch bytes it borrows from the arena while it runs, and where its output may overlap a dying input.
+    `view` says that the output is the input's bytes: no code, one buffer."""
+
+    template: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    constants: tuple[Constant, ...] = ()
+    scratch: int = 0
+    overlaps: tuple[Overlap, ...] = ()
+    macs: int = 0
+    view: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operator: `code` is TFLite's builtin name, `attrs` the typed attributes from ops/, `index` its place in the
+    file, `kernel` what ops.lower() chose (None before)."""
+
+    code: str
+    attrs: Any
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    index: int
+    kernel: Kernel | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Tensors, nodes in an executable order, and which tensors come in and go out. `sha256` and `file_bytes` are the
+    model file's."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    nodes: tuple[Node, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    sha256: str = ""
+    file_bytes: int = 0
+
+    @property
+    def macs(self) -> int:
+        return sum(node.kernel.macs for node in self.nodes if node.kernel)
+
+    @property
+    def scheme(self) -> str:
+        """"int8", "float32", ... by what the weighted operators compute in; for a graph without any, its inputs' type."""
+        for node in self.nodes:
+            if len(node.inputs) > 1 and node.inputs[1] != ABSENT and self.tensors[node.inputs[1]].is_const:
+                activation, weight = self.tensors[node.inputs[0]].dtype, self.tensors[node.inputs[1]].dtype
+                if activation in ("int8", "float32", "int16"):
+                    return {"int16": "int16x8"}.get(activation, activation) if activation != "float32" or weight == "float32" else "dynamic"
+        return self.tensors[self.inputs[0]].dtype
+
+
+def describe(node: Node, graph: Graph) -> str:
+    """"CONV_2D (operator 3, output 'conv/Relu')": how messages name a node."""
+    outputs = ", ".join(f"'{graph.tensors[t].name}'" for t in node.outputs)
+    return f"{node.code} (operator {node.index}, output {outputs})"
+
+
+def verify(graph: Graph, after: str) -> Graph:
+    """Check the rules that every stage relies on and return the graph. `after` names the stage that made it.
+
+    Rules: indices in range; shapes positive; constants agree with their shape and dtype; each tensor written once and
+    before it is read; inputs are not written; outputs are available. Raises ModelError naming rule, node and stage."""
+
+    def fail(rule: str) -> None:
+        raise ModelError(f"The graph is not legal after {after}: {rule}", "", "The model file is damaged, or this is a bug in that stage.")
+
+    count = len(graph.tensors)
+    for number, tensor in enumerate(graph.tensors):
+        if any(d < 1 for d in tensor.shape):
+            fail(f"tensor {number} '{tensor.name}' has shape {list(tensor.shape)}; every dimension must be at least 1.")
+        if tensor.data is not None and (tensor.data.shape != tensor.shape or tensor.data.dtype != np.dtype(tensor.dtype)):
+            fail(f"constant '{tensor.name}' holds {tensor.data.dtype}{list(tensor.data.shape)}, not {tensor.dtype}{list(tensor.shape)}.")
+    if not graph.inputs or not graph.outputs:
+        fail("it has no input or no output.")
+    for t in graph.inputs + graph.outputs:
+        if not 0 <= t < count:
+            fail(f"an input or output names tensor {t} of {count}.")
+    ready = {i for i, t in enumerate(graph.tensors) if t.is_const} | set(graph.inputs)
+    for node in graph.nodes:
+        if any(not 0 <= t < count for t in node.outputs) or any(not ABSENT <= t < count for t in node.inputs):
+            fail(f"{node.code} (operator {node.index}) names a tensor outside 0..{count - 1}.")
+        for t in node.inputs:
+            if t != ABSENT and t not in ready:
+                fail(f"{describe(node, graph)} reads '{graph.tensors[t].name}' before anything wrote it (a cycle, or a wrong order).")
+        for t in node.outputs:
+            if t in ready:
+                fail(f"{describe(node, graph)} writes '{graph.tensors[t].name}', which is a constant, an input or already written.")
+            ready.add(t)
+    for t in graph.outputs:
+        if t not in ready:
+            fail(f"output '{graph.tensors[t].name}' is never written.")
+    return graph
+
+
+def dump(graph: Graph) -> str:
+    """One line per node: index, operator, inputs and outputs with dtype and shape."""
+
+    def tensor(t: int) -> str:
+        return "-" if t == ABSENT else f"{graph.tensors[t].name}:{graph.tensors[t].dtype}{list(graph.tensors[t].shape)}"
+
+    return "\n".join(
+        f"{n.index:3d} {n.code} ({', '.join(map(tensor, n.inputs))}) -> {', '.join(map(tensor, n.outputs))}" for n in graph.nodes
+    )
