@@ -81,11 +81,13 @@ class Constant:
 @dataclass(frozen=True, eq=False)
 class Overlap:
     """Permission for an output to share memory with an input that dies at the node: safe when
-    offset(input) - offset(output) >= distance (bytes). Positions count in Node.inputs and Node.outputs."""
+    offset(input) - offset(output) >= distance (bytes), or, if `exact`, only when it equals distance.
+    Positions count in Node.inputs and Node.outputs."""
 
     input: int
     output: int
     distance: int = 0
+    exact: bool = False
 
 
 @dataclass(frozen=True, eq=False)

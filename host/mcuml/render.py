@@ -1,0 +1,207 @@
+"""Plan -> C text; the only user of Jinja. Pure: the same plan gives the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from mcuml import __version__, assets
+from mcuml.errors import RequestError
+from mcuml.graph import ABSENT, Node, Tensor
+from mcuml.plan import ARENA_ALIGN, Plan
+
+C_TYPES = {
+    "int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "uint16": "uint16_t", "int32": "int32_t",
+    "uint32": "uint32_t", "int64": "int64_t", "float32": "float", "bool": "uint8_t",
+}  # fmt: skip
+FUNCTION_BREAK = "%%\n"  # a line that parts one C function from the next in a kernel's functions() macro
+COMPILER_FLAGS = ("-std=c99", "-O3", "-ffp-contract=off")  # contraction would change float results between compilers
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(str(assets.folder("templates"))),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def render_file(template: str, **context: Any) -> str:
+    """The text of templates/<template> with `context`; a name that the template uses and the context lacks is an error."""
+    return _environment().get_template(template).render(**context)
+
+
+@dataclass(frozen=True)
+class Io:
+    """What a kernel's call() macro sees: C pointer expressions, typed, for one layer."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    scratch: str
+    const: Mapping[str, str]
+
+
+def render_model(plan: Plan, prefix: str = "model", command: str = "") -> dict[str, str]:
+    """{"<prefix>.h", "<prefix>.c", "<prefix>_weights.c", "<prefix>.json"} -> text. `command` goes into the headers."""
+    graph = plan.graph
+    symbols = _Symbols(prefix)
+    functions: dict[str, None] = {}
+    layers = []
+    for n, node in enumerate(graph.nodes):
+        kernel = node.kernel
+        if kernel is None or kernel.view:
+            continue
+        module = _environment().get_template(f"kernels/{kernel.template}.c.j2").module
+        consts = {c.role: symbols.name(f"{node.index}_{c.role}", c.data) for c in kernel.constants}
+        io = Io(
+            tuple(_pointer(plan, t, symbols, const=True) for t in node.inputs),
+            tuple(_pointer(plan, t, symbols, const=False) for t in node.outputs),
+            f"(arena + {plan.scratch[n]})" if kernel.scratch else "0",
+            consts,
+        )
+        for text in module.functions(kernel.params).split(FUNCTION_BREAK):
+            functions.setdefault(text.strip())
+        layers.append({"node": node, "index": len(layers), "title": _title(plan, node), "call": module.call(kernel.params, io).strip()})
+    outputs = tuple(_pointer(plan, t, symbols, const=True) for t in graph.outputs)
+    context = {
+        "plan": plan, "graph": graph, "prefix": prefix, "PREFIX": prefix.upper(), "version": __version__, "command": command,
+        "align": ARENA_ALIGN, "functions": [f for f in functions if f], "layers": layers, "symbols": symbols.declared(),
+        "input_offsets": [plan.offsets[t] for t in graph.inputs], "output_pointers": outputs, "inputs": [_info(graph.tensors[t]) for t in graph.inputs],
+        "outputs": [_info(graph.tensors[t]) for t in graph.outputs],
+    }  # fmt: skip
+    return {
+        f"{prefix}.h": render_file("model.h.j2", **context),
+        f"{prefix}.c": render_file("model.c.j2", **context),
+        f"{prefix}_weights.c": render_file("model_weights.c.j2", arrays=symbols.arrays(), **context),
+        f"{prefix}.json": json.dumps(_summary(plan, layers, symbols), indent=1) + "\n",
+    }
+
+
+class _Symbols:
+    """Names for constants; equal bytes of one type get one name."""
+
+    def __init__(self, prefix: str):
+        self._prefix = prefix
+        self._by_content: dict[tuple[str, bytes], str] = {}
+
+    def name(self, wanted: str, data: np.ndarray) -> str:
+        key = (data.dtype.name, np.ascontiguousarray(data).tobytes())
+        return self._by_content.setdefault(key, f"{self._prefix}_{wanted}")
+
+    def declared(self) -> list[tuple[str, str, int]]:
+        """(C type, symbol, elements) of each constant."""
+        return [(C_TYPES[d], name, len(raw) // np.dtype(d).itemsize) for (d, raw), name in self._by_content.items()]
+
+    def arrays(self) -> list[tuple[str, str, str]]:
+        """(C type, symbol, initializer text) of each constant."""
+        return [(C_TYPES[d], name, _initializer(np.frombuffer(raw, d))) for (d, raw), name in self._by_content.items()]
+
+    @property
+    def bytes(self) -> int:
+        return sum(len(raw) for _, raw in self._by_content)
+
+
+def _initializer(values: np.ndarray) -> str:
+    """Comma-separated C constants, 24 to a line; floats with the nine digits that identify a float32."""
+    if values.dtype == np.float32:
+        text = [_float(v) for v in values.tolist()]
+    else:
+        text = [str(int(v)) for v in values.tolist()]
+        if values.dtype == np.int32:  # -2147483648 is not an int constant in C
+            text = [v if v != "-2147483648" else "(-2147483647 - 1)" for v in text]
+    return ",\n".join(",".join(text[i : i + 24]) for i in range(0, len(text), 24))
+
+
+def _float(value: float) -> str:
+    if value != value or value in (float("inf"), float("-inf")):
+        return "NAN" if value != value else "INFINITY" if value > 0 else "-INFINITY"
+    text = f"{value:.9g}"
+    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
+
+
+def _pointer(plan: Plan, t: int, symbols: _Symbols, const: bool) -> str:
+    if t == ABSENT:
+        return "0"
+    tensor, offset = plan.graph.tensors[t], plan.offsets[t]
+    if tensor.data is not None:
+        # Only an expression: a constant that no kernel names is not written out.
+        return f"{symbols.name(f'tensor_{t}', tensor.data)}" if t in plan.graph.outputs else "0"
+    return f"({'const ' if const else ''}{C_TYPES[tensor.dtype]} *)(arena + {offset})"
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def _title(plan: Plan, node: Node) -> str:
+    """"3 CONV_2D 1x25x5x64 -> 1x25x5x64, 512,000 MACs": the comment above a layer."""
+    tensors = plan.graph.tensors
+    macs = f", {node.kernel.macs:,} MACs" if node.kernel and node.kernel.macs else ""
+    return f"{node.index} {node.code} {_shape(tensors[node.inputs[0]])} -> {_shape(tensors[node.outputs[0]])}{macs}"
+
+
+def _info(tensor: Tensor) -> dict[str, Any]:
+    """What <prefix>_tensor says about an input or output."""
+    quantized = tensor.quant is not None and tensor.quant.per_tensor
+    return {
+        "name": "".join(c if 32 <= ord(c) < 127 and c not in '"\\' else "_" for c in tensor.name).replace("?", "_"),
+        "type": tensor.dtype, "shape": tensor.shape, "bytes": tensor.bytes,
+        "scale": _float(tensor.scale if quantized else 0.0), "zero_point": tensor.zero_point if quantized else 0,
+    }  # fmt: skip
+
+
+def _summary(plan: Plan, layers: list[dict[str, Any]], symbols: _Symbols) -> dict[str, Any]:
+    """model.json: the plan as data."""
+    graph = plan.graph
+
+    def tensor(t: int) -> dict[str, Any]:
+        held = graph.tensors[t]
+        quantized = {"scale": held.scale, "zero_point": held.zero_point} if held.quant and held.quant.per_tensor else {}
+        return {"name": held.name, "dtype": held.dtype, "shape": list(held.shape), "offset": plan.offsets[t], **quantized}
+
+    return {
+        "mcuml": __version__, "model": {"name": graph.name, "sha256": graph.sha256, "bytes": graph.file_bytes, "macs": graph.macs,
+                                        "scheme": graph.scheme},
+        "arena_bytes": plan.arena_bytes, "arena_bound_bytes": plan.bound_bytes, "weights_bytes": symbols.bytes,
+        "compiler_flags": list(COMPILER_FLAGS),
+        "inputs": [tensor(t) for t in graph.inputs], "outputs": [tensor(t) for t in graph.outputs],
+        "layers": [
+            {"index": layer["index"], "operator": layer["node"].index, "op": layer["node"].code,
+             "name": graph.tensors[layer["node"].outputs[0]].name, "macs": layer["node"].kernel.macs,
+             "inputs": [tensor(t) for t in layer["node"].inputs if t != ABSENT and not graph.tensors[t].is_const],
+             "outputs": [tensor(t) for t in layer["node"].outputs],
+             "scratch_bytes": layer["node"].kernel.scratch,
+             "constant_bytes": sum(c.data.nbytes for c in layer["node"].kernel.constants)}
+            for layer in layers
+        ],
+    }  # fmt: skip
+
+
+def write(files: Mapping[str, str], folder: Path) -> None:
+    """Write each file under `folder`, each to a temporary name first. Raises RequestError naming folder and cause."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as f:
+                    f.write(text)
+                Path(temporary).chmod(0o644)
+                Path(temporary).replace(folder / name)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise RequestError(f"Cannot write to {folder}.", f"{type(error).__name__}: {error.strerror or error}", "Choose another folder with -o.") from error
