@@ -1,19 +1,66 @@
-# Needs Python >= 3.10 and make; everything else comes from PyPI into .venv.
+# mcuml. Needs Python >= 3.10 and make; everything else comes from PyPI into .venv.
 PYTHON ?= python3
-VENV := .venv
+VENV   ?= .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
 BIN := $(VENV)/bin
+endif
+PIP  := $(BIN)/python -m pip --disable-pip-version-check -q
+# Where the shared models of the project's CI lie; the figures of `make bench` and `make check-models` come from them.
+MODELS ?= $(firstword $(wildcard ../shared/models shared/models))
+TOOLS  ?= $(firstword $(wildcard ../shared/tools shared/tools))
+FLOORS := kws_ref_model:9000000:22528 pretrainedResnet_quant:35000000:55296 vww_96_int8:28000000:102400 ad01_int8:700000:2355
+JOBS   ?= 2
 
-.PHONY: help test clean
-help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-slow lint typecheck bench check-models wheel clean
 
-$(VENV)/.test: pyproject.toml
-	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+# One stamp per set of extras: a set is installed again only when pyproject.toml changes.
+$(VENV)/.stamp-%: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("mcuml needs Python 3.10 or newer; this is " + sys.version.split()[0] + ". Use: make PYTHON=/path/to/python3") if sys.version_info < (3, 10) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "error: '$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing mcuml[$*] into $(VENV) ..."
+	@$(PIP) install -e '.[$*]'
 	@touch $@
 
-test: $(VENV)/.test ## install with the test extras and run the tests
-	$(BIN)/python -m pytest
+venv: $(VENV)/.stamp-dev ## Create .venv with everything that development needs
 
-clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+demo: $(VENV)/.stamp-verify ## Install into .venv and run `mcuml demo`
+	@$(BIN)/mcuml demo
+
+test: $(VENV)/.stamp-test ## Run the tests
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/.stamp-test ## Run the long sweeps too
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+
+lint: $(VENV)/.stamp-dev ## Check style and formatting with ruff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+typecheck: $(VENV)/.stamp-dev ## Check types with mypy
+	@$(BIN)/mypy
+
+bench: $(VENV)/.stamp-verify ## Measure the shared models and write docs/results/
+	@test -n "$(MODELS)" || { echo "error: no models found; give their folder: make bench MODELS=folder" >&2; exit 2; }
+	@$(BIN)/python tools/record_results.py $(MODELS) -o docs/results
+
+check-models: $(VENV)/.stamp-test ## Judge the generated C with a checker that shares no code with mcuml
+	@test -n "$(TOOLS)" || { echo "error: check_model.py not found; give its folder: make check-models TOOLS=folder" >&2; exit 2; }
+	@failed=0; for floor in $(FLOORS); do \
+	    name=$${floor%%:*}; rest=$${floor#*:}; \
+	    $(BIN)/python $(TOOLS)/check_model.py $(MODELS)/mlperf_tiny/$$name.tflite --mcuml $(BIN)/mcuml --samples 20 \
+	        --cycles $${rest%%:*} --arena $${rest#*:} --code 24576 || failed=1; \
+	done; exit $$failed
+
+wheel: $(VENV)/.stamp-dev ## Build the wheel into dist/
+	@$(BIN)/python -m build --wheel -o dist . > /dev/null && ls dist
+
+clean: ## Remove .venv, caches and build output
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis host/*.egg-info
+	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,16 @@
+"""`mcuml inspect MODEL`: what is in a model, what memory it takes over time, and on which boards it fits."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def inspect(model: Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)]) -> None:
+    """Operators, shapes, types, MACs, memory over time, and per board: fits, or exceeds by how many bytes."""
+    from mcuml import board, pipeline, report
+    from mcuml.cli._console import out
+    from mcuml.fit import fit
+
+    plan = pipeline.prepare(model)
+    out().print(report.inspection(plan, [fit(plan, b) for b in board.load_all()]))

@@ -1,0 +1,194 @@
+"""The Result of a run: the JSON that `mcuml bench --json` writes, as frozen values with fixed keys.
+
+Keys may be added, never renamed. What was not asked for or not known is absent from the JSON, never null or zero.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mcuml.errors import RequestError
+
+SCHEMA = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelPart(_Part):
+    """The model file. `macs` multiply-accumulates per inference."""
+
+    name: str
+    sha256: str
+    bytes: int
+    macs: int
+    scheme: str
+
+
+class BoardPart(_Part):
+    name: str
+    core: str
+    clock_hz: int
+
+
+class Latency(_Part):
+    """`cycles` of one model_invoke (median over `runs`), `ms` at the board's clock. `kind` says whether a board's own
+    counter gave them or a simulator's cycle model; `ms_upper` is the bound with every flash wait state paid."""
+
+    kind: Literal["measured", "estimated"]
+    cycles: int
+    ms: float
+    runs: list[int]
+    method: str
+    cycles_upper: int | None = None
+    ms_upper: float | None = None
+
+
+class Memory(_Part):
+    """Bytes: sizes from the linked ELF, arena from the plan, stack from a high-water mark. flash = code + weights."""
+
+    flash_bytes: int
+    code_bytes: int
+    weights_bytes: int
+    ram_bytes: int
+    arena_bytes: int
+    stack_bytes: int | None = None
+
+
+class Layer(_Part):
+    """One layer of the generated code; `index` counts those, `operator` is the place in the model file."""
+
+    index: int
+    name: str
+    op: str
+    macs: int
+    cycles: int | None = None
+    share: float | None = None
+    shape: list[int] | None = None
+    operator: int | None = None
+
+
+class Difference(_Part):
+    """Where a board's output first departs from the oracle's."""
+
+    sample: int
+    output: int
+    element: int
+    got: float
+    expected: float
+
+
+class Verify(_Part):
+    """Outputs on the board against `oracle`'s: `matching` of `samples` agree, bit for bit or (floats) within `tolerance`
+    relative to max(1, |expected|). `max_abs_diff` is in the outputs' own units, quantized steps for integers. `host_*`
+    count the samples that ran only on the host build of the same C."""
+
+    oracle: str
+    samples: int
+    max_abs_diff: float
+    identical: bool
+    matching: int
+    tolerance: float | None = None
+    host_samples: int | None = None
+    host_matching: int | None = None
+    first_difference: Difference | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.matching == self.samples and self.host_matching == self.host_samples
+
+
+class Accuracy(_Part):
+    """`samples` in all, of which `board_samples` ran on the board and the rest on a host build of the same C."""
+
+    dataset: str
+    samples: int
+    metric: str
+    value: float
+    host_samples: int | None = None
+    board_samples: int | None = None
+    oracle_value: float | None = None
+
+
+class Energy(_Part):
+    kind: Literal["measured", "estimated"]
+    uj: float
+    source: str
+
+
+class AnchorPart(_Part):
+    """What another system needs for this model. `ratio` = this result's cycles / the anchor's: below 1 is faster."""
+
+    system: str
+    cycles_per_mac: float
+    ratio: float
+    kind: Literal["measured", "estimated"] | None = None
+    cycles: int | None = None
+    arena_bytes: int | None = None
+    source: str | None = None
+
+
+class Result(_Part):
+    schema_: int = Field(SCHEMA, alias="schema")
+    mcuml: str
+    when: str
+    command: list[str]
+    model: ModelPart
+    board: BoardPart
+    runtime: Literal["aot", "tflm"] = "aot"
+    link: Literal["virtual", "qemu", "renode", "serial"]
+    latency: Latency | None = None
+    memory: Memory | None = None
+    layers: list[Layer] | None = None
+    verify: Verify | None = None
+    accuracy: Accuracy | None = None
+    energy: Energy | None = None
+    toolchain: dict[str, Any] | None = None
+    anchors: list[AnchorPart] | None = None
+
+    @property
+    def cycles_per_mac(self) -> float | None:
+        return self.latency.cycles / self.model.macs if self.latency and self.model.macs else None
+
+
+def to_json(result: Result) -> str:
+    """The result as JSON text with DESIGN's keys; what is None is left out."""
+    return result.model_dump_json(by_alias=True, exclude_none=True, indent=1) + "\n"
+
+
+def from_json(text: str, name: str = "the result") -> Result:
+    """The inverse of to_json. Raises RequestError naming the key that is missing, unknown or of the wrong type."""
+    try:
+        return Result.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise RequestError(f"{name} is not a mcuml result.", f"{where}: {first['msg']}.", "Write one with: mcuml bench MODEL --json FILE") from error
+
+
+def save(text: str, path: Path) -> None:
+    """Write `text` to `path` whole or not at all. Raises RequestError naming path and cause."""
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as f:
+            f.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise RequestError(
+            f"Cannot write {path}.", f"{type(error).__name__}: {error.strerror or error}", "Choose another place, or free some space."
+        ) from error
+    except BaseException:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise
