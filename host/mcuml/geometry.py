@@ -1,0 +1,59 @@
+"""Where a sliding window lies: output size and padding of convolutions and pools, and how far in place they can go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcuml.graph import Graph, Node, Tensor
+from mcuml.ops import require
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One spatial dimension: `size` input and `out` output elements, window of `taps` at `dilation`, moved by `stride`,
+    with `pad` implicit elements in front."""
+
+    size: int
+    out: int
+    taps: int
+    stride: int
+    dilation: int
+    pad: int
+
+
+def axis(size: int, taps: int, stride: int, dilation: int, padding: str) -> Axis:
+    """TFLite's ComputeOutSize and ComputePadding (kernels/padding.h); `padding` is "SAME" or "VALID"."""
+    reach = (taps - 1) * dilation + 1
+    if padding == "SAME":
+        out = -(-size // stride)
+        return Axis(size, out, taps, stride, dilation, max((out - 1) * stride + reach - size, 0) // 2)
+    return Axis(size, (size - reach) // stride + 1, taps, stride, dilation, 0)
+
+
+def window(
+    node: Node, graph: Graph, source: Tensor, taps: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], padding: str
+) -> tuple[Axis, Axis]:
+    """(vertical, horizontal) axes of an NHWC operator with batch 1. Raises ModelError where the attributes are not legal
+    or the output's height and width are not what they give."""
+    output = graph.tensors[node.outputs[0]]
+    require(len(source.shape) == 4 and len(output.shape) == 4, node, graph, "its input and output must have four dimensions (NHWC).")
+    require(source.shape[0] == 1 == output.shape[0], node, graph, "only batch 1 runs on a microcontroller.", "Export the model with batch size 1.")
+    require(min(*stride, *dilation, *taps) >= 1, node, graph, f"stride {stride}, dilation {dilation} and window {taps} must be positive.")
+    require(padding in ("SAME", "VALID"), node, graph, f"padding '{padding}' is not known.")
+    axes = tuple(axis(source.shape[1 + i], taps[i], stride[i], dilation[i], padding) for i in range(2))
+    found = [output.shape[1], output.shape[2]]
+    require([a.out for a in axes] == found, node, graph, f"its output is {found[0]}x{found[1]}, but the attributes give {axes[0].out}x{axes[1].out}.")
+    return axes[0], axes[1]
+
+
+def overlap_distance(vertical: Axis, horizontal: Axis, in_channels: int, out_channels: int, item: int = 1) -> int:
+    """Least offset(input) - offset(output), in bytes, at which a kernel that walks the output pixels in order, and reads
+    each window before it writes the pixel, never overwrites input that it still needs. `item` is bytes per element.
+
+    While row r's last pixel is read, the pixels before it are written and input rows from r * stride - pad are needed."""
+    row_in, row_out = horizontal.size * in_channels * item, horizontal.out * out_channels * item
+    if vertical.taps == horizontal.taps == vertical.stride == horizontal.stride == 1 and not vertical.pad and not horizontal.pad:
+        return max(0, (vertical.out * horizontal.out - 1) * (out_channels - in_channels) * item)
+    return max(
+        0, *((r + 1) * row_out - out_channels * item - max(0, r * vertical.stride - vertical.pad) * row_in for r in range(vertical.out))
+    )

@@ -1,0 +1,88 @@
+"""int8 weights and requantization constants in the order in which the matrix kernels read them.
+
+Dual-byte lanes: a 16-bit lane holds 256 * b + a for weights a and b of two neighbouring output channels. With activations
+x in 16-bit lanes, sum(x * lane) and sum(x * a) cost one SMLAD each per two elements, and sum(x * b) is their difference
+shifted right by 8. One SXTB16 thus serves four weights where plain int8 needs two, and flash does not grow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuml.numerics import multiply_by_quantized_multiplier, quantize_multiplier
+
+GROUP = 4  # output channels per pass of the kernel
+PAIRS = range(4, 10)  # element pairs per unrolled loop body that are worth generating
+
+
+@dataclass(frozen=True, eq=False)
+class Requantization:
+    """int32 arrays of one value per output channel: bias, multiplier, shift (> 0 is left), as TFLite Micro computes them."""
+
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+
+
+def requantization(bias: np.ndarray | None, real: list[float]) -> Requantization:
+    """From each channel's real multiplier, input scale * weight scale / output scale, as doubles."""
+    pairs = [quantize_multiplier(r) for r in real]
+    return Requantization(
+        np.zeros(len(real), np.int64) if bias is None else bias.astype(np.int64),
+        np.array([m for m, _ in pairs], np.int64),
+        np.array([s for _, s in pairs], np.int64),
+    )
+
+
+def channel_table(weights: np.ndarray, scaling: Requantization, reach: int, zero_point: int) -> np.ndarray | None:
+    """int32 (N, 3): 2 * bias, multiplier, right shift, for the kernels' fast requantization, or None if a channel leaves
+    its range. `weights` (N, K) int8; `reach` the largest |activation - zero point|; `zero_point` the output's.
+
+    The fast form computes ((h + (h >> 31) + (2 * zero_point + 1 << shift >> 1)) >> shift) with h = the rounded high word
+    of 2 * acc * multiplier; it equals TFLite's for 1 <= shift and |acc| < 2**30. A channel whose weights are all zero has
+    a constant result, which is written so that any constant is in range."""
+    sums = np.abs(weights.astype(np.int64)).sum(1)
+    table = np.stack([2 * scaling.bias, scaling.multiplier, -scaling.shift], 1)
+    for c in np.flatnonzero(sums == 0):
+        value = int(multiply_by_quantized_multiplier(scaling.bias[c], int(scaling.multiplier[c]), int(scaling.shift[c])))
+        value = min(max(value, -512), 511)  # it saturates to int8 whatever the zero point
+        table[c] = (2 * value * 4, 1 << 30, 1)  # h = 2 * value, shifted right by one
+    bound = sums * reach + np.abs(table[:, 0]) // 2
+    rounding = (abs(2 * zero_point + 1) << np.clip(table[:, 2], 0, 40)) + bound * 2
+    if np.any(table[:, 2] < 1) or np.any(table[:, 2] > 30) or np.any(bound >= 1 << 30) or np.any(rounding >= 1 << 31):
+        return None
+    return table.astype(np.int32)
+
+
+def pack(weights: np.ndarray, reach: int, interleaved: bool) -> tuple[np.ndarray, int] | None:
+    """(int8 array, element pairs per loop body) for weights (N, K) int8, or None where dual-byte lanes cannot hold them.
+
+    Channels go in groups of four; a last incomplete group takes the last four channels again. Elements are padded with
+    zeros to whole loop bodies. `interleaved` says that the activations arrive in words widened by SXTB16, so that the
+    elements 0 2 1 3 of each four are neighbours. Each group holds, for each pair of elements, the word of channels 0 and
+    1, then that of 2 and 3. The difference of the two sums must fit 24 bits, and a lane 16."""
+    channels, depth = weights.shape
+    if channels < GROUP or np.any(np.abs(weights.astype(np.int64)).sum(1) * reach >= 1 << 23):
+        return None
+    body, pairs = unroll(depth)
+    wide = np.zeros((channels, 2 * pairs), np.int64)
+    wide[:, :depth] = weights
+    if interleaved:
+        wide = wide.reshape(channels, -1, 2, 2).swapaxes(2, 3).reshape(channels, -1)
+    starts = [*range(0, channels - GROUP + 1, GROUP), *([channels - GROUP] if channels % GROUP else [])]
+    groups = np.stack([wide[s : s + GROUP] for s in starts])
+    lanes = groups[:, 1::2] * 256 + groups[:, 0::2]
+    if lanes.min() < -(1 << 15) or lanes.max() >= 1 << 15:
+        return None
+    packed = lanes.reshape(len(starts), 2, pairs, 2).swapaxes(1, 2)
+    return np.ascontiguousarray(packed).astype("<i2").view(np.int8).reshape(-1), body
+
+
+def unroll(depth: int) -> tuple[int, int]:
+    """(pairs per loop body, pairs in all) for `depth` elements: least cycles, 15 per pair and 8 per turn of the loop.
+    Pairs come in twos, for activations are widened four at a time."""
+    need = 2 * -(-depth // 4)
+    choices = [(15 * body * turns + 8 * turns, -body, body, body * turns) for body in PAIRS for turns in [-(-need // body)] if body * turns % 2 == 0]
+    _, _, body, pairs = min([(15 * need, 0, need, need)] if need < PAIRS.start else choices)
+    return body, pairs

@@ -1,0 +1,78 @@
+"""CONV_2D: int8 through dual-byte lanes or plain C, float32 plain; any stride, dilation and padding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from mcuml import lanes
+from mcuml.geometry import Axis, overlap_distance, window
+from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
+from mcuml.numerics import activation_range, float_activation_range
+from mcuml.ops import Operator, require
+from mcuml.weighted import bias_f32, channel_scales, check_weighted, plain_table, weighted
+
+
+@dataclass(frozen=True)
+class Conv2D(Operator):
+    """Input NHWC (1, H, W, C), weights (N, KH, KW, C), bias (N,) or absent, output (1, OH, OW, N)."""
+
+    padding: str
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    activation: str
+
+    CODES: ClassVar[tuple[str, ...]] = ("CONV_2D",)
+
+    @classmethod
+    def parse(cls, code: str, options: Mapping[str, Any]) -> Conv2D:
+        return cls(
+            options["padding"],
+            (options["stride_h"], options["stride_w"]),
+            (options["dilation_h_factor"], options["dilation_w_factor"]),
+            options["fused_activation_function"],
+        )
+
+    def check(self, node: Node, graph: Graph) -> None:
+        source, weights, _, output = weighted(node, graph)
+        require(len(weights.shape) == 4, node, graph, "its weights must have four dimensions.")
+        vertical, horizontal = self._axes(node, graph)
+        require(vertical.out > 0 and horizontal.out > 0, node, graph, "its window is larger than the input.")
+        require(weights.shape[3] == source.shape[3], node, graph, "its weights and input differ in channels (grouped convolution is not served).")
+        require(weights.shape[0] == output.shape[3], node, graph, "its weights and output differ in channels.")
+        check_weighted(node, graph, axis=0)
+
+    def lower(self, node: Node, graph: Graph) -> Kernel:
+        source, weights, bias, output = weighted(node, graph)
+        vertical, horizontal = self._axes(node, graph)
+        channels, kernel_h, kernel_w, depth = weights.shape
+        params: dict[str, Any] = {
+            "height": vertical, "width": horizontal, "in_channels": depth, "out_channels": channels,
+            "pointwise": kernel_h * kernel_w == vertical.stride == horizontal.stride == 1,
+        }  # fmt: skip
+        macs = vertical.out * horizontal.out * weights.elements
+        distance = overlap_distance(vertical, horizontal, depth, channels, 1 if source.dtype == "int8" else 4)
+        assert weights.data is not None
+        if source.dtype == "float32":
+            low, high = float_activation_range(self.activation)
+            return Kernel("conv_2d_plain", params | {"real": True, "low": low, "high": high}, (Constant("weights", weights.data), bias_f32(bias, channels)), macs=macs)
+        low_q, high_q = activation_range(self.activation, output)
+        scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(source, weights, output))
+        reach = max(128 + source.zero_point, 127 - source.zero_point)
+        params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
+        matrix = weights.data.reshape(channels, -1)
+        table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
+        packed = lanes.pack(matrix, reach, interleaved=depth % 4 == 0)
+        if table is None or packed is None:
+            constants = (Constant("weights", weights.data), plain_table(scaling))
+            return Kernel("conv_2d_plain", params | {"real": False}, constants, macs=macs)
+        pairs = packed[0].size // (8 * -(-channels // lanes.GROUP))
+        params |= {"body": packed[1], "pairs": pairs, "tail": -channels % lanes.GROUP}
+        order = [*range(channels - channels % lanes.GROUP), *(range(channels - lanes.GROUP, channels) if channels % lanes.GROUP else [])]
+        constants = (Constant("weights", packed[0]), Constant("channels", table[order]))
+        return Kernel("conv_2d_s8", params, constants, pairs * 8, (Overlap(0, 0, distance),), macs)
+
+    def _axes(self, node: Node, graph: Graph) -> tuple[Axis, Axis]:
+        source, weights = graph.tensors[node.inputs[0]], graph.tensors[node.inputs[1]]
+        return window(node, graph, source, (weights.shape[1], weights.shape[2]), self.stride, self.dilation, self.padding)

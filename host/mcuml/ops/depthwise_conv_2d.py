@@ -1,0 +1,66 @@
+"""DEPTHWISE_CONV_2D: int8 and float32; any stride, dilation, padding and depth multiplier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from mcuml import lanes
+from mcuml.geometry import Axis, window
+from mcuml.graph import Constant, Graph, Kernel, Node
+from mcuml.numerics import activation_range, float_activation_range
+from mcuml.ops import Operator, require
+from mcuml.weighted import bias_f32, channel_scales, check_weighted, plain_table, weighted
+
+
+@dataclass(frozen=True)
+class DepthwiseConv2D(Operator):
+    """Input NHWC (1, H, W, C), weights (1, KH, KW, C * M), bias (C * M,) or absent, output (1, OH, OW, C * M)."""
+
+    padding: str
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    activation: str
+
+    CODES: ClassVar[tuple[str, ...]] = ("DEPTHWISE_CONV_2D",)
+
+    @classmethod
+    def parse(cls, code: str, options: Mapping[str, Any]) -> DepthwiseConv2D:
+        return cls(
+            options["padding"],
+            (options["stride_h"], options["stride_w"]),
+            (options["dilation_h_factor"], options["dilation_w_factor"]),
+            options["fused_activation_function"],
+        )
+
+    def check(self, node: Node, graph: Graph) -> None:
+        source, weights, _, output = weighted(node, graph)
+        require(len(weights.shape) == 4 and weights.shape[0] == 1, node, graph, "its weights must be 1 x height x width x channels.")
+        vertical, horizontal = self._axes(node, graph)
+        require(vertical.out > 0 and horizontal.out > 0, node, graph, "its window is larger than the input.")
+        require(weights.shape[3] % source.shape[3] == 0, node, graph, "its output channels are no multiple of its input channels.")
+        require(weights.shape[3] == output.shape[3], node, graph, "its weights and output differ in channels.")
+        check_weighted(node, graph, axis=3)
+
+    def lower(self, node: Node, graph: Graph) -> Kernel:
+        source, weights, bias, output = weighted(node, graph)
+        vertical, horizontal = self._axes(node, graph)
+        assert weights.data is not None
+        params: dict[str, Any] = {
+            "height": vertical, "width": horizontal, "in_channels": source.shape[3], "out_channels": output.shape[3],
+            "real": source.dtype == "float32",
+        }  # fmt: skip
+        macs = vertical.out * horizontal.out * weights.elements
+        if source.dtype == "float32":
+            low, high = float_activation_range(self.activation)
+            constants = (Constant("weights", weights.data), bias_f32(bias, output.shape[3]))
+            return Kernel("depthwise_conv_2d", params | {"low": low, "high": high}, constants, macs=macs)
+        low_q, high_q = activation_range(self.activation, output)
+        scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(source, weights, output))
+        params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
+        return Kernel("depthwise_conv_2d", params, (Constant("weights", weights.data), plain_table(scaling)), macs=macs)
+
+    def _axes(self, node: Node, graph: Graph) -> tuple[Axis, Axis]:
+        source, weights = graph.tensors[node.inputs[0]], graph.tensors[node.inputs[1]]
+        return window(node, graph, source, (weights.shape[1], weights.shape[2]), self.stride, self.dilation, self.padding)

@@ -1,0 +1,55 @@
+"""FULLY_CONNECTED: int8 (per tensor) and float32, any batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mcuml import lanes
+from mcuml.graph import Constant, Graph, Kernel, Node
+from mcuml.numerics import activation_range, float_activation_range
+from mcuml.ops import Operator, require
+from mcuml.weighted import bias_f32, check_weighted, plain_table, weighted
+
+
+@dataclass(frozen=True)
+class FullyConnected(Operator):
+    """Input of any shape holding B x K elements, weights (N, K), bias (N,) or absent, output of B x N elements."""
+
+    activation: str
+    weights_format: str
+
+    CODES: ClassVar[tuple[str, ...]] = ("FULLY_CONNECTED",)
+
+    @classmethod
+    def parse(cls, code: str, options: Mapping[str, Any]) -> FullyConnected:
+        return cls(options["fused_activation_function"], options["weights_format"])
+
+    def check(self, node: Node, graph: Graph) -> None:
+        source, weights, _, output = weighted(node, graph)
+        require(self.weights_format == "DEFAULT", node, graph, f"weights format {self.weights_format} is not served.")
+        require(len(weights.shape) == 2, node, graph, "its weights must have two dimensions.")
+        rows, depth = weights.shape
+        require(source.elements % depth == 0, node, graph, f"its input's {source.elements} elements are no multiple of {depth}.")
+        require(output.shape[-1:] == (rows,) and output.elements == source.elements // depth * rows, node, graph, "its output's shape does not follow.")
+        check_weighted(node, graph, axis=0)
+
+    def lower(self, node: Node, graph: Graph) -> Kernel:
+        source, weights, bias, output = weighted(node, graph)
+        rows, depth = weights.shape
+        assert weights.data is not None
+        params: dict[str, Any] = {"real": source.dtype == "float32", "batch": source.elements // depth, "depth": depth, "rows": rows}
+        macs = source.elements // depth * weights.elements
+        if source.dtype == "float32":
+            low, high = float_activation_range(self.activation)
+            return Kernel("fully_connected", params | {"low": low, "high": high}, (Constant("weights", weights.data), bias_f32(bias, rows)), macs=macs)
+        assert weights.quant is not None
+        # GetQuantizedConvolutionMultipler: the product of the two scales is a float, unlike a convolution's.
+        real = [float(np.float32(source.scale) * np.float32(s)) / output.scale for s in weights.quant.scale]
+        scaling = lanes.requantization(None if bias is None else bias.data, real * (rows if len(real) == 1 else 1))
+        low_q, high_q = activation_range(self.activation, output)
+        params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
+        return Kernel("fully_connected", params, (Constant("weights", weights.data), plain_table(scaling)), macs=macs)
