@@ -1,0 +1,245 @@
+"""Frozen Board, read from boards/<name>.toml by a strict loader: an unknown key is an error that names file and key."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mcuml import assets
+from mcuml.cores import CORES, Core
+from mcuml.errors import RequestError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Bytes = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Cache(_Strict):
+    """An instruction cache in front of the flash. bytes, line_bytes: its size and its line; ways: associativity."""
+
+    bytes: Annotated[int, Field(gt=0)]
+    line_bytes: Annotated[int, Field(gt=0)]
+    ways: Annotated[int, Field(gt=0)] = 1
+
+
+class Memory(_Strict):
+    """One memory region. origin: first address; size: bytes there; reserved: bytes at its front that are not the
+    application's (a bootloader, a radio stack, a vector copy) for the reason in `reserved_for`."""
+
+    origin: Bytes
+    size: Annotated[int, Field(gt=0)]
+    reserved: Bytes = 0
+    reserved_for: str = ""
+
+    @model_validator(mode="after")
+    def _sane(self) -> Memory:
+        if self.reserved >= self.size:
+            raise ValueError(f"reserved ({self.reserved}) leaves nothing of {self.size} bytes")
+        if self.reserved and not self.reserved_for:
+            raise ValueError("reserved needs reserved_for: what takes these bytes")
+        if self.origin + self.size > 1 << 32:
+            raise ValueError("origin + size is beyond 32 bits")
+        return self
+
+    @property
+    def app_origin(self) -> int:
+        """First address of the application's share."""
+        return self.origin + self.reserved
+
+    @property
+    def available(self) -> int:
+        """Bytes of the application's share."""
+        return self.size - self.reserved
+
+
+class Flash(Memory):
+    """Flash as the core sees it. wait_states: extra cycles of a read that misses the cache or prefetch buffer, at the
+    board's clock; width_bits: what one read brings; prefetch: whether straight-line fetches hide the wait states."""
+
+    wait_states: Annotated[int, Field(ge=0, le=64)] = 0
+    width_bits: Literal[32, 64, 128, 256] = 32
+    prefetch: bool = False
+    cache: Cache | None = None
+
+
+class PlatformIO(_Strict):
+    """How PlatformIO's registry knows the board; empty strings where it does not."""
+
+    platform: str = ""
+    board: str = ""
+    framework: str = ""
+    upload_protocol: str = ""
+    flags: tuple[str, ...] = ()
+    options: dict[str, str] = {}
+
+
+class Usb(_Strict):
+    """One USB identity of the board. role: what answers under it."""
+
+    vid: Annotated[int, Field(ge=0, le=0xFFFF)]
+    pid: Annotated[int, Field(ge=0, le=0xFFFF)]
+    role: Literal["application", "bootloader", "probe", "bridge"] = "application"
+
+
+class Serial(_Strict):
+    """The port that the firmware talks on. reset: how the host resets the board; reappears: whether the port vanishes
+    and comes back (perhaps under another name) on reset or upload."""
+
+    baud: Annotated[int, Field(gt=0)] = 115200
+    reset: Literal["none", "dtr", "dtr-rts", "touch-1200", "probe"] = "none"
+    reappears: bool = False
+
+
+class Energy(_Strict):
+    """Supply voltage and current of the running core, from `source`."""
+
+    volts: Annotated[float, Field(gt=0)]
+    milliamps_active: Annotated[float, Field(gt=0)]
+    source: Text
+
+
+class Virtual(_Strict):
+    """Served by mcuml's own virtual board, with the firmware's port of that name."""
+
+    port: Text
+
+
+class Qemu(_Strict):
+    """Served by `qemu-system-arm -machine <machine>`, with the firmware's port of that name."""
+
+    machine: Text
+    port: Text
+
+
+class Renode(_Strict):
+    """Served by Renode with that platform description and the firmware's port of that name."""
+
+    platform: Text
+    port: Text
+
+
+class Simulators(_Strict):
+    virtual: Virtual | None = None
+    qemu: Qemu | None = None
+    renode: Renode | None = None
+
+
+class Board(_Strict):
+    """All that mcuml knows about a board. `verified` is the furthest that this file was tried: "rendered" (its
+    PlatformIO project renders), "compiled" (firmware linked for it), "simulated" (ran on the virtual board with the
+    outputs of the oracle), "hardware" (ran on the board itself)."""
+
+    name: Text
+    title: Text
+    vendor: Text
+    mcu: Text
+    core: str
+    clock_hz: Annotated[int, Field(gt=0)]
+    flash: Flash
+    ram: Memory
+    platformio: PlatformIO = PlatformIO()
+    usb: tuple[Usb, ...] = ()
+    serial: Serial = Serial()
+    energy: Energy | None = None
+    simulators: Simulators = Simulators()
+    verified: Literal["rendered", "compiled", "simulated", "hardware"] = "rendered"
+    notes: str = ""
+    sources: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _known_core(self) -> Board:
+        if self.core not in CORES:
+            raise ValueError(f"core '{self.core}' is not one of {', '.join(CORES)}")
+        return self
+
+    @property
+    def cpu(self) -> Core:
+        """The core's compiler flags and features."""
+        return CORES[self.core]
+
+    @property
+    def flash_available(self) -> int:
+        """Flash bytes for the application."""
+        return self.flash.available
+
+    @property
+    def ram_available(self) -> int:
+        """RAM bytes for the application: data, arena and stack."""
+        return self.ram.available
+
+
+def load(name_or_path: str | Path) -> Board:
+    """The board of that name, or in that .toml file. Raises RequestError: no such board (with the nearest names), an
+    unreadable file, an unknown or missing key, a value out of range."""
+    text = str(name_or_path)
+    if text.endswith(".toml"):
+        return _read(Path(text))
+    files = _files()
+    if text not in files:
+        near = difflib.get_close_matches(text.lower(), files, n=3, cutoff=0.5)
+        raise RequestError(
+            f"There is no board '{text}'.",
+            f"Did you mean {' or '.join(near)}?" if near else f"The boards are {', '.join(files)}.",
+            "List them with: mcuml boards",
+        )
+    return _read(files[text])
+
+
+def load_all() -> list[Board]:
+    """Every board that mcuml ships, by name."""
+    return [_read(path) for path in _files().values()]
+
+
+def _files() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(assets.folder("boards").glob("*.toml"))}
+
+
+@cache
+def _read(path: Path) -> Board:
+    try:
+        # TOML arrays become tuples: the models are frozen all the way down.
+        data = _tuples(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise RequestError(f"Cannot read the board file {path}.", f"{type(error).__name__}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(
+            f"The board file {path} is not TOML.", str(error), "Compare it with a board that `mcuml boards` lists."
+        ) from error
+    try:
+        board = Board.model_validate(data)
+    except ValidationError as error:
+        raise RequestError(
+            f"The board file {path} is not right.",
+            "\n".join(f"{'.'.join(map(str, e['loc'])) or 'board'}: {_say(e)}" for e in error.errors()),
+            "CONTRIBUTING.md tells what each key means.",
+        ) from error
+    if board.name != path.stem:
+        raise RequestError(
+            f"The board file {path} says name = '{board.name}'.",
+            "A board's file bears its name.",
+            f"Rename it to {board.name}.toml.",
+        )
+    return board
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _tuples(v) for k, v in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _say(error: Any) -> str:
+    return {"extra_forbidden": "no such key", "missing": "this key is missing"}.get(error["type"], error["msg"])
