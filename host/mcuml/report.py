@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mcuml.board import Board
+from mcuml.doctor import Check
 from mcuml.fit import Fit
 from mcuml.graph import ABSENT
 from mcuml.plan import Plan
@@ -224,14 +225,22 @@ def _plain(name: str, value: object) -> str:
     return Text(str(value)).plain
 
 
+def doctor(rows: Sequence[Check]) -> RenderableType:
+    """One line per check; for what is missing, the command that brings it."""
+    table = _grid(("", "left"), ("what", "left"), ("found", "left"), ("used for", "left"))
+    for row in rows:
+        mark = "[green]✔[/]" if row.ok else "[red]✘[/]" if row.needed else "[yellow]–[/]"
+        table.add_row(mark, row.name, escape(row.found) or ("missing" if row.needed else "not there (optional)"), escape(row.use))
+    missing = [(row.name, row.brings) for row in rows if not row.ok]
+    if not missing:
+        return Group(table, "Everything is there.")
+    return Group(table, "To bring what is missing:", _pairs([(f"  {name}", escape(command)) for name, command in missing]))
+
+
 # the demo
 
 
-def digit(image: Sequence[Sequence[int]], invert: bool = False) -> list[str]:
-    """A grey-level image (rows of 0..255) as lines of text, two rows per line: upper and lower half blocks."""
+def picture(image: Sequence[Sequence[int]]) -> list[str]:
+    """A grey-level image (rows of 0..255) as lines of text, two characters per pixel so that pixels come out square."""
     shades = " ░▒▓█"
-
-    def shade(value: int) -> str:
-        return shades[min(len(shades) - 1, value * len(shades) // 256)]
-
-    return ["".join(shade(v) * 2 for v in row) for row in image]
+    return ["".join(shades[v * len(shades) // 256] * 2 for v in map(int, row)) for row in image]

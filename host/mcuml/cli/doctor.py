@@ -1,0 +1,16 @@
+"""`mcuml doctor`: what is installed, what is missing, and the command that brings it."""
+
+
+def doctor() -> None:
+    """Show what mcuml needs and may use here, and the command for each thing that is missing. Exit 5 if it cannot build."""
+    import typer
+
+    from mcuml import build, report
+    from mcuml import doctor as checks
+    from mcuml.cli._console import out
+    from mcuml.errors import BuildError
+
+    rows = checks.check(build.cache_folder())
+    out().print(report.doctor(rows))
+    if any(row.needed and not row.ok for row in rows):
+        raise typer.Exit(BuildError.exit_code)
