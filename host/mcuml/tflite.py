@@ -1,0 +1,241 @@
+"""A .tflite file's bytes become a Graph: every field checked, every operator that mcuml lacks named at once."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcuml import ops, schema
+from mcuml.errors import ModelError, RequestError
+from mcuml.flatbuf import Reader, Table
+from mcuml.graph import ABSENT, Graph, Node, Tensor, verify
+from mcuml.tflite_tensor import tensor
+
+MAX_FILE_BYTES = 64 << 20  # the largest board served has 32 MB of flash; a bigger file is somebody's mistake
+
+
+@dataclass(frozen=True)
+class RawOperator:
+    """One operator as the file has it: TFLite's builtin name, the custom name if it is a custom operator, its options with
+    defaults filled in, and the tensors it reads and writes (ABSENT for an input left out)."""
+
+    index: int
+    code: str
+    custom: str
+    options: Mapping[str, Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RawModel:
+    """A model's one subgraph before its operators get a meaning. `variables` are the tensors that keep their value."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    operators: tuple[RawOperator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    variables: frozenset[int]
+
+
+def load(path: Path) -> Graph:
+    """The model file at `path` as a verified Graph, nodes in executable order with typed attributes.
+
+    Raises RequestError when the file cannot be read; ModelError when it is no TFLite model, is damaged, or uses what mcuml
+    does not serve (all unsupported operators in one message)."""
+    path = Path(path)
+    data = _file(path)
+    raw = read(data, str(path))
+    graph = Graph(
+        path.stem,
+        raw.tensors,
+        _nodes(raw),
+        raw.inputs,
+        raw.outputs,
+        sha256=hashlib.sha256(data).hexdigest(),
+        file_bytes=len(data),
+    )
+    try:
+        return verify(graph, after="import")
+    except ModelError as error:
+        raise ModelError(f"'{path}': {error.what}", error.evidence, error.try_next) from None
+
+
+def _file(path: Path) -> bytes:
+    """The bytes of `path`; a missing, special, unreadable or too big file is an error that names it."""
+    try:
+        if path.exists() and not path.is_file():
+            raise RequestError(f"'{path}' is not a file.", "", "Give the path of a .tflite model.")
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ModelError(
+                f"'{path}' is too large for any microcontroller: {size} bytes.", f"The limit is {MAX_FILE_BYTES} bytes."
+            )
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise RequestError(f"There is no model file '{path}'.", "", "Check the path and the spelling.") from None
+    except (OSError, ValueError) as error:
+        raise RequestError(
+            f"The model file '{path}' cannot be read.", str(error), "Check the path and its permissions."
+        ) from None
+
+
+def read(data: bytes, name: str) -> RawModel:
+    """Decode `data`, the bytes of a .tflite file; `name` stands for it in messages. Raises ModelError."""
+    if len(data) < 8 or data[4:8] != schema.IDENTIFIER:
+        raise ModelError(
+            f"'{name}' is not a TFLite model.",
+            f"A .tflite file has 'TFL3' at byte 4; this one has {data[4:8]!r} and {len(data)} bytes." if data else "It is empty.",
+            "Convert the model to .tflite first (tf.lite.TFLiteConverter).",
+        )
+    reader = Reader(data, name)
+    model = reader.root()
+    version = model.integer(0, "u32", "version")
+    if version != schema.VERSION:
+        reader.fail(f"it has schema version {version}, not {schema.VERSION}", model.at)
+    subgraphs = model.tables(2, "subgraph")
+    if len(subgraphs) != 1:
+        raise ModelError(
+            f"'{name}' has {len(subgraphs)} subgraphs; mcuml serves models with exactly one.",
+            "",
+            "Remove control flow (IF, WHILE) and extra signatures, and convert again.",
+        )
+    buffers = model.tables(4, "buffer")
+    codes = [_code(entry) for entry in model.tables(1, "operator code")]
+    graph = subgraphs[0]
+    tables = graph.tables(0, "tensor")
+    tensors = tuple(tensor(i, table, buffers) for i, table in enumerate(tables))
+    variables = frozenset(i for i, table in enumerate(tables) if table.integer(5, "u8", "is_variable"))
+    operators = tuple(_operator(i, table, codes, len(tensors)) for i, table in enumerate(graph.tables(3, "operator")))
+    inputs = _indices(graph, 1, "inputs", len(tensors), 0)
+    outputs = _indices(graph, 2, "outputs", len(tensors), 0)
+    return RawModel(name, tensors, operators, inputs, outputs, variables)
+
+
+def _code(table: Table) -> tuple[str, str]:
+    """Builtin name and custom name of one operator code. Old files keep the code in a byte, newer ones in a word."""
+    code = max(table.integer(0, "i8", "code"), table.integer(3, "i32", "code"))
+    if not 0 <= code < len(schema.OPERATORS):
+        return f"UNKNOWN_{code}", ""
+    return schema.OPERATORS[code], table.string(1, "custom code")
+
+
+def _indices(table: Table, slot: int, what: str, count: int, lowest: int) -> tuple[int, ...]:
+    """Tensor numbers in `slot`, each in lowest .. count-1."""
+    found = table.integers(slot, "i32", what)
+    for t in found:
+        if not lowest <= t < count:
+            table.reader.fail(f"the {what} of {table.what} name tensor {t}, but there are {count} tensors", table.at)
+    return found
+
+
+def _operator(index: int, table: Table, codes: list[tuple[str, str]], tensors: int) -> RawOperator:
+    """Operator `index` of the subgraph."""
+    place = table.integer(0, "u32", "opcode index")
+    if place >= len(codes):
+        table.reader.fail(f"{table.what} names operator code {place} of {len(codes)}", table.at)
+    code, custom = codes[place]
+    table.what = f"{code} (operator {index})"
+    inputs = _indices(table, 1, "inputs", tensors, ABSENT)
+    outputs = _indices(table, 2, "outputs", tensors, 0)
+    return RawOperator(index, code, custom, _options(code, table), inputs, outputs)
+
+
+def _options(code: str, table: Table) -> dict[str, Any]:
+    """The options of an operator by schema field name, defaults filled in; {} when the operator has none."""
+    number = schema.OPTIONS_OF.get(code)
+    if number is None:
+        return {}
+    kind = table.integer(3, "u8", "options type")
+    if kind not in (0, number):
+        table.reader.fail(f"{table.what} carries options of type {kind}, not {number}", table.at)
+    found = table.table(4, "options") if kind else None
+    options: dict[str, Any] = {}
+    for field in schema.option_fields(number):
+        if field.kind.endswith("[]"):
+            options[field.name] = found.integers(field.slot, field.kind[:-2], field.name) if found else ()
+            continue
+        names = schema.ENUMS.get(field.kind)
+        width = "i8" if names else field.kind
+        value = found.number(field.slot, width, field.name, field.default) if found else field.default
+        if names:
+            if not 0 <= int(value) < len(names):
+                table.reader.fail(f"{table.what} has {field.name} {int(value)}, which does not exist", table.at)
+            options[field.name] = names[int(value)]
+        elif field.kind == "f32":
+            if not np.isfinite(value):
+                table.reader.fail(f"{table.what} has {field.name} {value}", table.at)
+            options[field.name] = float(value)
+        else:
+            options[field.name] = bool(value) if field.kind == "bool" else int(value)
+    return options
+
+
+def _nodes(raw: RawModel) -> tuple[Node, ...]:
+    """The operators in an executable order with typed attributes. Raises one ModelError naming all that mcuml lacks."""
+    registry = ops.registry()
+    missing = [_place(op, raw) for op in raw.operators if op.code not in registry]
+    if missing:
+        shown = missing[:20] + ([f"and {len(missing) - 20} more"] if len(missing) > 20 else [])
+        raise ModelError(
+            f"'{raw.name}' uses {'an operator' if len(missing) == 1 else f'{len(missing)} operators'} that mcuml does not serve: "
+            + "; ".join(shown)
+            + ".",
+            f"Served: {', '.join(sorted(registry))}.",
+            "Replace it in the model and convert again, or add it (CONTRIBUTING.md, 'An operator').",
+        )
+    for op in raw.operators:
+        kept = [t for t in (*op.inputs, *op.outputs) if t in raw.variables]
+        if kept:
+            raise ModelError(
+                f"'{raw.name}': {_place(op, raw)} keeps state in '{raw.tensors[kept[0]].name}', which mcuml does not serve.",
+                "",
+                "Export the model without variables (stateless).",
+            )
+    return tuple(
+        Node(op.code, registry[op.code].parse(op.code, op.options), op.inputs, op.outputs, op.index) for op in _sorted(raw)
+    )
+
+
+def _place(op: RawOperator, raw: RawModel) -> str:
+    """ "CUSTOM 'MyOp' (operator 3, output 'conv/Relu')"."""
+    outputs = ", ".join(f"'{raw.tensors[t].name}'" for t in op.outputs)
+    return f"{op.code}{f' {op.custom!r}' if op.custom else ''} (operator {op.index}, output {outputs})"
+
+
+def _sorted(raw: RawModel) -> list[RawOperator]:
+    """The operators so that each comes after those whose outputs it reads, otherwise in the file's order.
+
+    Raises ModelError naming the operators of a cycle."""
+    writer = {t: op.index for op in raw.operators for t in op.outputs}
+    waits = {op.index: {writer[t] for t in op.inputs if t in writer} for op in raw.operators}
+    readers: dict[int, list[int]] = {}
+    for index, before in waits.items():
+        for other in before:
+            readers.setdefault(other, []).append(index)
+    ready = [index for index, before in waits.items() if not before]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        index = heapq.heappop(ready)
+        order.append(raw.operators[index])
+        for reader in readers.get(index, ()):
+            waits[reader].discard(index)
+            if not waits[reader]:
+                heapq.heappush(ready, reader)
+    if len(order) < len(raw.operators):
+        done = {op.index for op in order}
+        left = [_place(op, raw) for op in raw.operators if op.index not in done]
+        raise ModelError(
+            f"'{raw.name}' has a cycle: {'; '.join(left[:5])} wait for each other's outputs.",
+            "",
+            "The file is damaged: convert the model again.",
+        )
+    return order
