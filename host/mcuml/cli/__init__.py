@@ -6,8 +6,6 @@ dashes; names that begin with an underscore are helpers). Modules import nothing
 imports them all.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import importlib

@@ -1,0 +1,37 @@
+"""mcuml compile: a .tflite file to C files that stand alone."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compile(
+    model: Annotated[Path, typer.Argument(help="The .tflite file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the C files; made if missing.")],
+    board: Annotated[str, typer.Option(help="Check that the model fits this board (see mcuml boards).")] = "",
+    core: Annotated[str, typer.Option(help="Core to compile for, such as cortex-m4f, where no board is meant.")] = "",
+    prefix: Annotated[str, typer.Option(help="Name of the files and beginning of every symbol.")] = "model",
+) -> None:
+    """Write <prefix>.h, <prefix>.c, <prefix>_weights.c and <prefix>.json: C99 for your own project."""
+    import re
+
+    from mcuml import pipeline, render
+    from mcuml.board import load
+    from mcuml.cores import CORES
+    from mcuml.errors import RequestError
+    from mcuml.fit import check_fit
+
+    if not re.fullmatch("[a-z][a-z0-9_]*", prefix):
+        raise RequestError(f"The prefix '{prefix}' cannot begin a C name.", "", "Use lower-case letters, digits and underscores, a letter first.")
+    if board and core:
+        raise RequestError("Both --board and --core were given.", "", "Give one: a board has a core.")
+    if core and core not in CORES:
+        raise RequestError(f"There is no core '{core}'.", f"Cores: {', '.join(CORES)}.", "Name one of them.")
+    plan = pipeline.prepare(model)
+    if board:
+        check_fit(plan, load(board))
+    command = f"mcuml compile {model.name}" + (f" --prefix {prefix}" if prefix != "model" else "")
+    files = render.render_model(plan, prefix, command)
+    render.write(files, output)
+    typer.echo(f"{output}: {', '.join(files)}; arena {plan.arena_bytes:,} bytes, {plan.graph.macs:,} MACs", err=True)

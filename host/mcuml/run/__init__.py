@@ -1,0 +1,1 @@
+"""Talking to a device: the bytes (protocol) and the procedure (session)."""

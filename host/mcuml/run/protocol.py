@@ -1,0 +1,122 @@
+"""The bytes on the serial line: constants, command encoders and reply decoders. Pure; docs/PROTOCOL.md is its prose."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+VERSION = 1
+TERMINATOR = "%"
+READY = "m-ready"
+CHUNK_BYTES = 256  # data bytes of one `mcuml put` or `mcuml get`
+LINE_BYTES = 2 * CHUNK_BYTES + 48  # hex digits, command words, an offset of 10 digits, a CRC of 8
+DEFAULT_WARMUPS = 10  # MLPerf Tiny's firmware, although its help text says 0
+DEFAULT_BAUD = 115200
+MLPERF_LOAD_BYTES = 31  # data bytes of one `db`: what the official runner sends
+
+
+class BadReply(ValueError):
+    """A line does not have the form that the command's reply must have."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the device says it is. `inputs` and `outputs` are bytes per tensor; `chunk` the most bytes of one transfer."""
+
+    protocol: int
+    mcuml: str
+    board: str
+    model: str
+    sha256: str
+    clock_hz: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    chunk: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes: the arena, the input buffer, the stack's size (0: unknown) and its high-water mark since boot."""
+
+    arena: int
+    buffer: int
+    stack: int
+    stack_used: int
+
+
+def crc(offset: int, data: bytes) -> int:
+    """CRC-32 (zlib's) of the offset, 4 bytes little-endian, and the data."""
+    return zlib.crc32(data, zlib.crc32(offset.to_bytes(4, "little")))
+
+
+def command(*words: object) -> bytes:
+    """One command: words joined by a space, ended by the terminator."""
+    return (" ".join(str(w) for w in words) + TERMINATOR).encode("ascii")
+
+
+def put(offset: int, data: bytes) -> bytes:
+    """Write `data` (at most CHUNK_BYTES) into the input buffer at `offset`."""
+    return command("mcuml", "put", offset, data.hex(), f"{crc(offset, data):08x}")
+
+
+def bracketed(line: str, prefix: str) -> str:
+    """What is between the brackets of "prefix[...]"; BadReply otherwise."""
+    if not (line.startswith(prefix + "[") and line.endswith("]")):
+        raise BadReply(f"expected {prefix}[...], got {line!r}")
+    return line[len(prefix) + 1 : -1]
+
+
+def _record(line: str, prefix: str, kind: type) -> Any:
+    try:
+        fields = json.loads(bracketed(line, prefix))
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadReply(f"expected {prefix}[{{...}}], got {line!r}") from error
+
+
+def identity(line: str) -> Identity:
+    """Decode the reply to `mcuml id`."""
+    return _record(line, "m-id-", Identity)
+
+
+def memory(line: str) -> Memory:
+    """Decode the reply to `mcuml mem`."""
+    return _record(line, "m-mem-", Memory)
+
+
+def got(line: str, offset: int, count: int) -> bytes:
+    """Decode the reply to `mcuml get offset count`; BadReply when anything differs, the CRC included."""
+    match = re.fullmatch(r"m-get-\[(\d+),([0-9a-f]*),([0-9a-f]{8})\]", line)
+    if not match or int(match[1]) != offset or len(match[2]) != 2 * count:
+        raise BadReply(f"expected {count} bytes from offset {offset}, got {line!r}")
+    data = bytes.fromhex(match[2])
+    if int(match[3], 16) != crc(offset, data):
+        raise BadReply(f"CRC of {count} bytes from offset {offset} is {crc(offset, data):08x}, the device sent {match[3]}")
+    return data
+
+
+def cycles(line: str) -> int:
+    """Decode one line of the reply to `mcuml run`."""
+    text = bracketed(line, "m-cycles-")
+    if not text.isdecimal():
+        raise BadReply(f"expected m-cycles-[N], got {line!r}")
+    return int(text)
+
+
+def layer(line: str) -> tuple[int, int]:
+    """Decode one line of the reply to `mcuml layers`: (index, cycles)."""
+    match = re.fullmatch(r"m-layer-\[(\d+),(\d+)\]", line)
+    if not match:
+        raise BadReply(f"expected m-layer-[INDEX,CYCLES], got {line!r}")
+    return int(match[1]), int(match[2])
+
+
+def results(line: str) -> list[float]:
+    """Decode m-results-[...] of MLPerf Tiny."""
+    try:
+        return [float(v) for v in bracketed(line, "m-results-").split(",")]
+    except ValueError as error:
+        raise BadReply(f"expected m-results-[...], got {line!r}") from error
