@@ -1,0 +1,26 @@
+"""Fixtures for all tests: where the shared models and data are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def shared_folder() -> Path | None:
+    """The folder with shared models and data: MCUML_SHARED, or `shared` beside the checkout; None when neither is there."""
+    root = Path(__file__).resolve().parents[1]
+    for place in (os.environ.get("MCUML_SHARED"), root.parent / "shared", root / "shared"):
+        if place and (Path(place) / "models").is_dir():
+            return Path(place)
+    return None
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The shared folder; a test that needs it is skipped where it is missing."""
+    found = shared_folder()
+    if found is None:
+        pytest.skip("The shared models are not here; set MCUML_SHARED to the folder that holds models/ and data/.")
+    return found
