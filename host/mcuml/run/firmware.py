@@ -10,7 +10,7 @@ from mcuml.run import protocol
 
 
 def config_header(
-    *, board: str, vendor: str, clock_hz: int, model_id: str, model_sha256: str, input_bytes: int, baud: int = protocol.DEFAULT_BAUD
+    *, board: str, vendor: str, clock_hz: int, model_id: str, model_sha256: str, input_bytes: int, baud: int = 115200
 ) -> str:
     """Text of mcuml_config.h. `input_bytes` is the sum over all inputs of the model. Names lose what a C string or a reply
     in brackets cannot hold."""

@@ -1,0 +1,18 @@
+/* The firmware: paint the stack, start the model, then answer bytes for ever. */
+#include "device.h"
+#include "port.h"
+#include "protocol.h"
+#include "stack.h"
+
+int main(void)
+{
+    int byte;
+    stack_paint();
+    port_init();
+    device_init();
+    protocol_greet();
+    while ((byte = port_getc()) >= 0) {
+        protocol_byte((uint8_t)byte);
+    }
+    return 0;
+}

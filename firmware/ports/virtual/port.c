@@ -1,0 +1,41 @@
+/* The virtual board: a byte port, a cycle counter and a reset line in MMIO. See docs/PROTOCOL.md, "The virtual board". */
+#include "../../port.h"
+
+#define REG(offset) (*(volatile uint32_t *)(0x4F000000u + (offset)))
+#define UART_DATA REG(0x00)
+#define UART_RX_READY REG(0x04)
+#define CYCLES_LO REG(0x08)
+#define CYCLES_HI REG(0x0C)
+#define RESET REG(0x10)
+#define IDLE REG(0x14)
+
+void port_init(void)
+{
+}
+
+int port_getc(void)
+{
+    while (!UART_RX_READY) {
+        IDLE = 1;
+    }
+    return (int)(UART_DATA & 0xFF);
+}
+
+void port_putc(char c)
+{
+    UART_DATA = (uint8_t)c;
+}
+
+/* Not inlined: every reading then costs the same, and the difference of two is exact. */
+__attribute__((noinline)) uint64_t port_cycles(void)
+{
+    uint32_t low = CYCLES_LO; /* latches the high word */
+    return ((uint64_t)CYCLES_HI << 32) | low;
+}
+
+void port_reset(void)
+{
+    RESET = 1;
+    for (;;) {
+    }
+}

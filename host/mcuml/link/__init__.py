@@ -1,0 +1,1 @@
+"""Links to a device: one interface, whatever is behind it."""

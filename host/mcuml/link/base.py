@@ -1,0 +1,43 @@
+"""The interface of every link: bytes to a device and bytes from it, always with a time limit."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Literal
+
+
+class Link(ABC):
+    """A byte stream to one device; a context manager that closes it.
+
+    name: "virtual", "serial", "qemu", "renode"; kind: whether its cycles are "measured" or "estimated"."""
+
+    name: str
+    kind: Literal["measured", "estimated"]
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Send all of `data`. Raises LinkError when the device is gone."""
+
+    @abstractmethod
+    def read(self, timeout_s: float) -> bytes:
+        """What is there, at least one byte, waiting at most `timeout_s` seconds; b"" when nothing came in that time.
+        Raises LinkError when the device is gone or has faulted."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Restart the device; bytes in flight are lost."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the device; again is harmless."""
+
+    def describe(self) -> str:
+        """What the link can tell about a device that went silent: "" when nothing."""
+        return ""
+
+    def __enter__(self) -> Link:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

@@ -1,0 +1,224 @@
+"""The virtual board: a Cortex-M4F in Unicorn with a serial port and a cycle counter in MMIO; the only user of Unicorn.
+
+Everything runs inside read(), in slices of bounded time, so that no firmware can hang the host."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import unicorn
+from unicorn import arm_const as uc_arm
+
+from mcuml.board import Board
+from mcuml.errors import LinkError
+from mcuml.link.base import Link
+from mcuml.link.cycles import BlockCost, CortexM4
+from mcuml.link.debug import Program
+
+MMIO = 0x4F000000
+UART_DATA, UART_RX_READY, CYCLES_LO, CYCLES_HI, RESET, IDLE = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14
+SYSTEM = (0xE0000000, 0x100000)  # private peripheral bus: plain memory, so that start-up code may switch the FPU on
+SLICE_S = 0.05
+PAGE = 0x1000
+_SHIFT = 20  # a block's key is address << 20 | size
+_REGISTERS = {f"r{i}": getattr(uc_arm, f"UC_ARM_REG_R{i}") for i in range(13)} | {
+    "sp": uc_arm.UC_ARM_REG_SP, "lr": uc_arm.UC_ARM_REG_LR, "pc": uc_arm.UC_ARM_REG_PC,
+}  # fmt: skip
+_FAULTS = {
+    unicorn.UC_ERR_READ_UNMAPPED: "read from an address where there is no memory",
+    unicorn.UC_ERR_WRITE_UNMAPPED: "write to an address where there is no memory",
+    unicorn.UC_ERR_FETCH_UNMAPPED: "jump to an address where there is no memory",
+    unicorn.UC_ERR_WRITE_PROT: "write to flash",
+    unicorn.UC_ERR_FETCH_PROT: "jump to memory that holds no code",
+    unicorn.UC_ERR_INSN_INVALID: "undefined instruction",
+    unicorn.UC_ERR_EXCEPTION: "exception",
+}
+
+
+class VirtualBoard(Link):
+    """A simulated board that runs the ELF at `elf`. With count=False it runs free and its cycle counter stands still."""
+
+    name = "virtual"
+    kind: Literal["measured", "estimated"] = "estimated"
+
+    def __init__(self, elf: Path, board: Board, count: bool = True):
+        self.board, self.program = board, Program(elf)
+        self._rx: deque[int] = deque()
+        self._tx = bytearray()
+        self._count = count
+        self._costs: dict[int, BlockCost] = {}
+        self._core = CortexM4()
+        self._dead: LinkError | None = None
+        self._start()
+
+    # -- Link ----------------------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        if self._dead:
+            raise self._dead
+        self._rx.extend(data)
+
+    def read(self, timeout_s: float) -> bytes:
+        deadline = time.monotonic() + timeout_s
+        while not self._tx and not self._dead:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._slice(min(left, SLICE_S))
+            if self._idle and not self._rx and not self._tx:
+                return b""  # nothing more will come: the device waits for us
+        if self._tx:
+            data = bytes(self._tx)
+            self._tx.clear()
+            return data
+        if self._dead:
+            raise self._dead
+        return b""
+
+    def reset(self) -> None:
+        self._rx.clear()
+        self._tx.clear()
+        self._dead = None
+        self._start()
+
+    def close(self) -> None:
+        self._rx.clear()
+        self._dead = self._dead or LinkError("The virtual board is closed.")
+
+    def describe(self) -> str:
+        """Where the core is, for a device that does not answer."""
+        if self._idle and not self._rx:
+            return "The virtual board waits for input."
+        return f"The virtual board is at {self.program.where(self._pc)}.\n{self._dump()}"
+
+    @property
+    def cycles(self) -> int:
+        """Core cycles since reset, memory without wait states; 0 when not counting."""
+        self._fold()
+        return self._cycles
+
+    # -- the core ------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """A machine in the state after power-up."""
+        self._uc = uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+        uc.ctl_set_cpu_model(uc_arm.UC_CPU_ARM_CORTEX_M4)
+        flash, ram = self.board.flash, self.board.ram
+        uc.mem_map(flash.origin, _pages(flash.size), unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        uc.mem_map(ram.origin, _pages(ram.size))
+        uc.mem_map(*SYSTEM)
+        uc.mmio_map(MMIO, PAGE, self._mmio_read, None, self._mmio_write, None)
+        for address, data in self.program.segments:
+            try:
+                uc.mem_write(address, data)
+            except unicorn.UcError as error:
+                raise LinkError(
+                    f"{self.program.path.name} does not fit board {self.board.name}: {len(data)} bytes at {address:#x}.",
+                    str(error),
+                ) from error
+        uc.reg_write(uc_arm.UC_ARM_REG_SP, self._word(self.program.vectors))
+        self._pc = self._word(self.program.vectors + 4)
+        self._idle = self._reset_wanted = False
+        self._cycles = self._latched = 0
+        self._trace: list[int] = []
+        self._last = 0
+        uc.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)
+        if self._count:
+            append = self._trace.append
+            uc.hook_add(unicorn.UC_HOOK_BLOCK, lambda _uc, address, size, _data: append(address << _SHIFT | size))
+
+    def _slice(self, seconds: float) -> None:
+        self._idle = False
+        try:
+            self._uc.emu_start(self._pc | 1, 0xFFFFFFFE, timeout=max(1000, int(seconds * 1e6)))
+        except unicorn.UcError as error:
+            self._pc = self._uc.reg_read(uc_arm.UC_ARM_REG_PC)
+            self._dead = self._dead or self._fault(_FAULTS.get(error.errno, str(error)))
+            return
+        self._pc = self._uc.reg_read(uc_arm.UC_ARM_REG_PC)
+        if self._reset_wanted:
+            self._rx.clear()
+            self._start()
+        else:
+            self._fold()
+
+    def _interrupt(self, uc: Any, number: int, _data: Any) -> None:
+        names = {1: "undefined instruction", 2: "supervisor call", 3: "prefetch abort", 4: "data abort", 7: "breakpoint"}
+        self._pc = uc.reg_read(uc_arm.UC_ARM_REG_PC)
+        self._dead = self._fault(names.get(number, f"exception {number}"))
+        uc.emu_stop()
+
+    def _mmio_read(self, _uc: Any, offset: int, _size: int, _data: Any) -> int:
+        if offset == UART_RX_READY:
+            return int(bool(self._rx))
+        if offset == UART_DATA:
+            return self._rx.popleft() if self._rx else 0
+        if offset == CYCLES_LO:
+            self._latched = self.cycles
+            return self._latched & 0xFFFFFFFF
+        if offset == CYCLES_HI:
+            return self._latched >> 32
+        return 0
+
+    def _mmio_write(self, uc: Any, offset: int, _size: int, value: int, _data: Any) -> None:
+        if offset == UART_DATA:
+            self._tx.append(value & 0xFF)
+        elif offset == IDLE:
+            if not self._rx:
+                self._idle = True
+                uc.emu_stop()
+        elif offset == RESET:
+            self._reset_wanted = True
+            uc.emu_stop()
+
+    # -- cycles --------------------------------------------------------------------------------------------------------
+
+    def _fold(self) -> None:
+        """Add the blocks entered since the last time. A block whose successor does not follow it in memory has branched."""
+        if not self._trace:
+            return
+        keys = np.array([self._last, *self._trace] if self._last else self._trace, dtype=np.int64)
+        self._trace.clear()
+        address, size = keys >> _SHIFT, keys & ((1 << _SHIFT) - 1)
+        taken = address[:-1] + size[:-1] != address[1:]
+        entered = keys[1:] if self._last else keys
+        self._last = int(keys[-1])
+        for key, times in zip(*np.unique(entered, return_counts=True), strict=True):
+            self._cycles += self._cost(int(key)).cycles * int(times)
+        for key, times in zip(*np.unique(keys[:-1][taken], return_counts=True), strict=True):
+            self._cycles += self._cost(int(key)).refill * int(times)
+
+    def _cost(self, key: int) -> BlockCost:
+        if key not in self._costs:
+            address, size = key >> _SHIFT, key & ((1 << _SHIFT) - 1)
+            self._costs[key] = self._core.block(bytes(self._uc.mem_read(address, size)), address)
+        return self._costs[key]
+
+    # -- faults --------------------------------------------------------------------------------------------------------
+
+    def _fault(self, what: str) -> LinkError:
+        said = self._tx.decode("ascii", "replace").strip().splitlines()
+        return LinkError(
+            f"The firmware on virtual board {self.board.name} faulted: {what}, at {self.program.where(self._pc)}.",
+            self._dump() + (f"\nIts last line was: {said[-1]}" if said else ""),
+            "Look at that line; the ELF is " + str(self.program.path),
+        )
+
+    def _dump(self) -> str:
+        values = [f"{name}={self._uc.reg_read(register):08x}" for name, register in _REGISTERS.items()]
+        caller = self.program.where(self._uc.reg_read(uc_arm.UC_ARM_REG_LR) - 1)
+        return " ".join(values) + f"\nCalled from {caller}."
+
+    def _word(self, address: int) -> int:
+        with contextlib.suppress(unicorn.UcError):
+            return int.from_bytes(self._uc.mem_read(address, 4), "little")
+        raise LinkError(f"{self.program.path.name} has no vector table at {address:#x}.", "", "Build it again: mcuml build")
+
+
+def _pages(size: int) -> int:
+    return -(-size // PAGE) * PAGE
