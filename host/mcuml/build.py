@@ -1,0 +1,149 @@
+"""Generated files and a board -> Image: a linked ELF with its sizes, through PlatformIO, cached by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mcuml import __version__, assets, pio, toolchain
+from mcuml.board import Board
+from mcuml.compiler_output import explain
+from mcuml.elf_sizes import Sizes, sizes
+from mcuml.errors import BuildError, RequestError
+from mcuml.pio import cache_folder
+from mcuml.render import COMPILER_FLAGS, render_file
+
+STACK_BYTES = 2048  # the linker refuses an image that leaves less
+LOCK_SECONDS = 300
+COMMON_FLAGS = ("-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer", "-g")
+FIRMWARE_FLAGS = ("-std=c99", "-Os", "-ffp-contract=off")
+_RECORD = "image.json"
+
+
+@dataclass(frozen=True)
+class Image:
+    """A linked firmware. Sizes in bytes, from the ELF: flash = code + weights; ram is static (arena included, stack
+    not). cached: nothing had to be compiled. folder: its PlatformIO project."""
+
+    elf: Path
+    board: Board
+    flash_bytes: int
+    code_bytes: int
+    weights_bytes: int
+    ram_bytes: int
+    toolchain: Mapping[str, object]
+    cached: bool
+    folder: Path
+
+
+def build_firmware(
+    files: Mapping[str, str], board: Board, folder: Path | None = None, profile: bool = False, port: str = "virtual"
+) -> Image:
+    """Link the generated `files` (model.h, model.c, model_weights.c, mcuml_config.h) with the firmware for `board`.
+
+    folder: where to build; by default one in mcuml's cache. profile: compile with -DMODEL_PROFILE. An unchanged build
+    starts no process. Raises BuildError (no compiler, compiler errors, full disk), FitError (the linker ran out of flash or
+    RAM), RequestError (the folder cannot be written)."""
+    tools = toolchain.find(board.cpu)
+    defines = ("-DMODEL_PROFILE",) if profile else ()
+    project = {**_project(files, board, tools, defines), **_firmware_sources(port)}
+    key = _key(project, tools)
+    place = (folder or cache_folder() / "builds" / f"{board.name}-{key[:16]}").resolve()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with FileLock(place / ".lock", timeout=LOCK_SECONDS):
+            record = _recorded(place, key)
+            if record is None:
+                for name, text in project.items():
+                    pio.write_if_changed(place / name, text)
+                _drop_strangers(place, project)
+                elf = _run(place, board, tools)
+                record = {"key": key, "elf": elf.relative_to(place).as_posix(), "seconds": None}
+                cached = False
+                pio.write_if_changed(place / _RECORD, json.dumps(record))
+            else:
+                cached = True
+            elf = place / str(record["elf"])
+            return _image(elf, board, tools, cached, place)
+    except Timeout as error:
+        raise BuildError(
+            f"Another build in {place} has not ended for {LOCK_SECONDS} seconds.", try_next="Wait for it, or stop it."
+        ) from error
+    except OSError as error:
+        raise RequestError(f"Cannot build in {place}.", f"{error.strerror or error}: {error.filename or place}",
+                           "Free some space, or choose another folder: set MCUML_CACHE.") from error  # fmt: skip
+
+
+def _project(files: Mapping[str, str], board: Board, tools: toolchain.Toolchain, defines: tuple[str, ...]) -> dict[str, str]:
+    """All files of the PlatformIO project but the firmware's own: relative path -> text."""
+    model = {f"lib/model/{name}": text for name, text in files.items() if name.startswith("model")}
+    other = {f"include/{name}": text for name, text in files.items() if not name.startswith("model")}
+    library = {"name": "model", "version": __version__, "build": {"flags": list(COMPILER_FLAGS), "unflags": ["-Os"]}}
+    return {
+        **model,
+        **other,
+        "lib/model/library.json": json.dumps(library, indent=1),
+        "linker.ld": render_file("linker.ld.j2", board=board, version=__version__, stack_bytes=STACK_BYTES),
+        "platformio.ini": render_file(
+            "platformio.ini.j2", board=board, version=__version__, toolchain=tools, defines=defines, model="model",
+            platform=(assets.folder("firmware") / "platforms" / "bare").as_posix(),
+            compile_flags=(*FIRMWARE_FLAGS, *COMMON_FLAGS, *tools.compile),
+        ),
+    }  # fmt: skip
+
+
+def _firmware_sources(port: str) -> dict[str, str]:
+    root = assets.folder("firmware")
+    wanted = sorted({p for pattern in ("*.c", "*.h", f"ports/{port}/*.[ch]") for p in root.glob(pattern)})
+    return {f"src/{p.relative_to(root).as_posix()}": p.read_text(encoding="utf-8") for p in wanted}
+
+
+def _key(project: Mapping[str, str], tools: toolchain.Toolchain) -> str:
+    """Hash of all that decides what the image is: project, platform, library stand-ins, compiler."""
+    digest = hashlib.sha256(repr((__version__, tools)).encode())
+    root = assets.folder("firmware")
+    more = {str(p.relative_to(root)): p.read_text(encoding="utf-8") for top in ("platforms", "freestanding")
+            for p in sorted((root / top).rglob("*")) if p.suffix in (".c", ".h", ".py", ".json")}  # fmt: skip
+    for name, text in sorted({**project, **more}.items()):
+        digest.update(f"{name}\0{len(text)}\0{text}".encode())
+    return digest.hexdigest()
+
+
+def _recorded(place: Path, key: str) -> dict[str, object] | None:
+    """The record of a finished build of exactly this in `place`, or None."""
+    try:
+        record = json.loads((place / _RECORD).read_text(encoding="utf-8"))
+        return record if record["key"] == key and (place / record["elf"]).is_file() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _drop_strangers(place: Path, project: Mapping[str, str]) -> None:
+    """Remove sources of an earlier project from the folders that PlatformIO compiles whole."""
+    for top in ("src", "lib", "include"):
+        for path in (place / top).rglob("*"):
+            if path.is_file() and path.relative_to(place).as_posix() not in project:
+                path.unlink()
+
+
+def _run(place: Path, board: Board, tools: toolchain.Toolchain) -> Path:
+    (place / _RECORD).unlink(missing_ok=True)
+    with FileLock(cache_folder() / ".core.lock", timeout=LOCK_SECONDS):
+        pio.prepare_core()
+    status, output = pio.run(["run", "-e", board.name, "-j", str(os.cpu_count() or 1)], place)
+    elf = place / ".pio" / "build" / board.name / "firmware.elf"
+    if status or not elf.is_file():
+        raise explain(output, board, place)
+    return elf
+
+
+def _image(elf: Path, board: Board, tools: toolchain.Toolchain, cached: bool, place: Path) -> Image:
+    held: Sizes = sizes(elf)
+    about = {"name": tools.name, "version": tools.version, "flags": [*tools.machine, *COMPILER_FLAGS]}
+    return Image(elf, board, held.flash, held.flash - held.weights, held.weights, held.ram, about, cached, place)

@@ -1,0 +1,108 @@
+"""Runs PlatformIO offline, in a core folder of mcuml's own, and leaves no process behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+CORE = "core"  # below mcuml's cache
+_SCONS = "tool-scons"
+
+
+def cache_folder() -> Path:
+    """Where mcuml keeps builds: $MCUML_CACHE, else this system's place for caches."""
+    if os.environ.get("MCUML_CACHE"):
+        return Path(os.environ["MCUML_CACHE"]).expanduser().resolve()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "mcuml"
+
+
+def environment() -> dict[str, str]:
+    """The environment of a PlatformIO process: mcuml's core folder, no telemetry, no look for upgrades, no colours."""
+    core = cache_folder() / CORE
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PLATFORMIO_")}
+    return {
+        **kept,
+        "PLATFORMIO_CORE_DIR": str(core),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "false",
+        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
+        "PLATFORMIO_DISABLE_PROGRESSBAR": "true",
+        "PLATFORMIO_NO_ANSI": "true",
+        "PLATFORMIO_CALLER": "mcuml",
+        "ZIG_GLOBAL_CACHE_DIR": str(cache_folder() / "zig"),
+        "ZIG_LOCAL_CACHE_DIR": str(cache_folder() / "zig"),
+    }
+
+
+def prepare_core() -> None:
+    """Put SCons from PyPI where PlatformIO looks for its package tool-scons, so that it asks no registry for it."""
+    from platformio.dependencies import get_core_dependencies
+
+    version = get_core_dependencies()[_SCONS].lstrip("~^=")
+    folder = cache_folder() / CORE / "packages" / _SCONS
+    owner = {"type": "tool", "name": _SCONS, "version": version,
+             "spec": {"owner": "platformio", "id": None, "name": _SCONS, "requirements": None, "uri": None}}  # fmt: skip
+    for name, text in (
+        ("scons.py", "import sys\nimport SCons.Script\nsys.exit(SCons.Script.main())\n"),
+        ("package.json", json.dumps({"name": _SCONS, "version": version, "description": "SCons from PyPI"})),
+        (".piopm", json.dumps(owner)),
+    ):
+        write_if_changed(folder / name, text)
+
+
+def run(arguments: list[str], folder: Path) -> tuple[int, str]:
+    """`pio <arguments>` in `folder`: (exit status, its output). Kills it and all it started when interrupted."""
+    return call([sys.executable, "-m", "platformio", *arguments], folder, environment())
+
+
+def call(command: list[str], folder: Path, env: dict[str, str]) -> tuple[int, str]:
+    """Run a command to its end: (exit status, stdout and stderr together). It gets a process group of its own; on any
+    exception, Ctrl-C above all, the whole group is killed and waited for."""
+    own_group = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}  # CREATE_NEW_PROCESS_GROUP
+    process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, encoding="utf-8", errors="replace", **own_group)  # type: ignore[call-overload]  # fmt: skip
+    try:
+        output, _ = process.communicate()
+    except BaseException:
+        _kill_group(process)
+        raise
+    return process.returncode, output
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
+    else:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    process.wait()
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Write `text` atomically unless the file has it already (its time stamp then stays, and nothing is rebuilt)."""
+    try:
+        if path.read_bytes() == text.encode():
+            return
+    except FileNotFoundError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,126 @@
+"""Finds a compiler for a core: a GNU one on PATH, else the one in the ziglang wheel; with its flags and its version."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from mcuml import assets
+from mcuml.cores import Core
+from mcuml.errors import BuildError
+
+FORCE = "MCUML_TOOLCHAIN"  # gcc or zig, whatever else is there
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A C compiler for one core. kind: "gcc" or "zig"; command: its first words; machine: flags that choose the core;
+    compile, link: further flags; sources: folders of C files that stand in for a C library."""
+
+    kind: str
+    name: str
+    version: str
+    command: tuple[str, ...]
+    machine: tuple[str, ...] = ()
+    compile: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    libs: tuple[str, ...] = ()
+
+
+# No unwinding tables, no canaries, no instrumentation: bare metal has nobody to read them.
+_PLAIN = ("-fno-stack-protector", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
+
+
+def find(core: Core) -> Toolchain:
+    """The compiler to use for `core`. Raises BuildError with the command that brings one."""
+    forced = os.environ.get(FORCE, "").lower()
+    if forced not in ("", "gcc", "zig"):
+        raise BuildError(f"{FORCE} is '{forced}', which is no toolchain.", "It may be gcc or zig.", f"Unset {FORCE}.")
+    if not core.gcc and not core.zig_target:
+        raise BuildError(
+            f"mcuml has no bare-metal compiler for {core.title}.",
+            "Boards with this core need their vendor's toolchain, which PlatformIO's registry has.",
+            "Write the C alone with: mcuml compile MODEL -o DIR",
+        )
+    found = (_gcc(core) if forced != "zig" else None) or (_zig(core) if forced != "gcc" else None)
+    if found:
+        return found
+    raise BuildError(
+        f"There is no C compiler for {core.title}.",
+        _looked_for(core, forced),
+        "Install one: pip install ziglang==0.17.0"
+        + (" (or, on Debian: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi)" if core.gcc else ""),
+    )
+
+
+def host() -> Toolchain:
+    """A C compiler for this computer: the ziglang wheel's (the same on every system), else cc, gcc or clang on PATH.
+    Raises BuildError when there is none."""
+    forced = os.environ.get(FORCE, "").lower()
+    zig = zig_executable()
+    if zig and forced != "gcc":
+        # A baseline processor, so that a cached library serves every machine that shares the cache.
+        return Toolchain("zig", "zig cc", zig[1], (zig[0], "cc"), compile=("-fno-sanitize=all",))
+    for name in ("cc", "gcc", "clang"):
+        path = shutil.which(name)
+        if path:
+            return Toolchain("gcc", name, _version(path, "-dumpversion"), (path,))
+    raise BuildError("There is no C compiler for this computer.", "Looked for the ziglang package and for cc, gcc and clang on PATH.",
+                     "Install one: pip install ziglang==0.17.0")  # fmt: skip
+
+
+def zig_executable() -> tuple[str, str] | None:
+    """(path, version) of the zig that the ziglang wheel brought, or None."""
+    spec = importlib.util.find_spec("ziglang")
+    if spec is None or not spec.origin:
+        return None
+    path = Path(spec.origin).parent / ("zig.exe" if sys.platform == "win32" else "zig")
+    return (str(path), importlib.metadata.version("ziglang")) if path.is_file() else None
+
+
+def _gcc(core: Core) -> Toolchain | None:
+    for name in core.gcc:
+        path = shutil.which(name)
+        if path:
+            return Toolchain(
+                "gcc", name.removesuffix("-gcc") + " gcc", _version(path, "-dumpfullversion"), (path,), core.gcc_flags, _PLAIN,
+                ("-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--no-warn-rwx-segments"), libs=("m",),
+            )  # fmt: skip
+    return None
+
+
+def _zig(core: Core) -> Toolchain | None:
+    zig = zig_executable()
+    if zig is None or not core.zig_target:
+        return None
+    libc = str(assets.folder("firmware") / "freestanding")
+    return Toolchain(
+        "zig", "zig cc", zig[1], (zig[0], "cc"), core.zig_flags, (*_PLAIN, "-fno-sanitize=all", "-isystem", libc),
+        # compiler_rt has memcpy, expf and soft floats; -nostdlib would leave it out as well.
+        ("-nostartfiles", "-nodefaultlibs"), (libc,),
+    )  # fmt: skip
+
+
+@cache
+def _version(path: str, option: str) -> str:
+    try:
+        return subprocess.run([path, option], capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BuildError(f"The compiler {path} does not run.", str(error), f"Choose the other one: {FORCE}=zig") from error
+
+
+def _looked_for(core: Core, forced: str) -> str:
+    places = []
+    if forced != "zig" and core.gcc:
+        places.append(f"{' or '.join(core.gcc)} on PATH")
+    if forced != "gcc" and core.zig_target:
+        places.append("the Python package ziglang")
+    return f"Looked for {' and for '.join(places) or 'nothing'}" + (f", because {FORCE} is {forced}." if forced else ".")
