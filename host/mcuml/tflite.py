@@ -51,7 +51,7 @@ def load(path: Path) -> Graph:
     Raises RequestError when the file cannot be read; ModelError when it is no TFLite model, is damaged, or uses what mcuml
     does not serve (all unsupported operators in one message)."""
     path = Path(path)
-    data = _file(path)
+    data = file_bytes(path)
     raw = read(data, str(path))
     graph = Graph(
         path.stem,
@@ -68,7 +68,7 @@ def load(path: Path) -> Graph:
         raise ModelError(f"'{path}': {error.what}", error.evidence, error.try_next) from None
 
 
-def _file(path: Path) -> bytes:
+def file_bytes(path: Path) -> bytes:
     """The bytes of `path`; a missing, special, unreadable or too big file is an error that names it."""
     try:
         if path.exists() and not path.is_file():

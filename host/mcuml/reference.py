@@ -1,0 +1,134 @@
+"""The oracle: what TensorFlow's own interpreters answer, asked in a process of its own.
+
+TFLite Micro's host interpreter is asked first; models that it refuses (hybrid ones: float activations, int8 weights) go to
+LiteRT's interpreter with its reference kernels. Either may kill its process on a bad model, so neither is loaded into this one.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mcuml import tflite
+from mcuml.errors import CheckError, ModelError, RequestError
+
+_ENGINES = {"tflm": "TFLite Micro", "litert": "LiteRT reference kernels"}
+_INSTALL = 'Install it: pip install "mcuml[verify]"'
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the oracle said: `oracle` is its name and version; `samples` holds, per sample, the model's outputs in order."""
+
+    oracle: str
+    samples: list[list[np.ndarray]]
+
+
+def run(model: Path | bytes, inputs: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+    """The model's outputs for each sample; see `ask`."""
+    return ask(model, inputs).samples
+
+
+def ask(
+    model: Path | bytes, inputs: Sequence[Sequence[np.ndarray]], timeout_s: float | None = None, engine: str = "auto"
+) -> Answer:
+    """Run `model` (a path or a file's bytes) on every sample of `inputs`, each a list with one array per model input.
+
+    `engine` is "tflm", "litert" or "auto" (TFLM, and LiteRT where TFLM is missing or refuses). `timeout_s` limits each engine;
+    None means a minute plus a tenth of a second per sample. Raises RequestError for inputs of the wrong number, shape or dtype
+    and when no interpreter is installed; ModelError when the model is refused; CheckError when the time is up."""
+    data, raw = _model(model)
+    if not inputs:
+        return Answer("", [])
+    for number, sample in enumerate(inputs):
+        _check(raw, sample, number)
+    request = {f"input_{i}": np.stack([sample[i] for sample in inputs]) for i in range(len(raw.inputs))}
+    request["outputs"] = np.array(len(raw.outputs))
+    limit = timeout_s if timeout_s is not None else 60 + 0.1 * len(inputs)
+    reply = _ask(raw, data, request, limit, engine)
+    stacks = [reply[f"output_{i}"] for i in range(len(raw.outputs))]
+    return Answer(str(reply["oracle"]), [[stack[n] for stack in stacks] for n in range(len(inputs))])
+
+
+def all_tensors(
+    model: Path | bytes, sample: Sequence[np.ndarray], timeout_s: float = 60, engine: str = "auto"
+) -> dict[int, np.ndarray]:
+    """Every tensor that an operator writes, and the inputs, after one run on `sample`: tensor number in the file -> values.
+
+    Raises as `ask` does."""
+    data, raw = _model(model)
+    _check(raw, sample, 0)
+    wanted = sorted({*raw.inputs, *(t for op in raw.operators for t in op.outputs)})
+    request = {f"input_{i}": np.asarray(a)[None] for i, a in enumerate(sample)} | {"tensors": np.array(wanted, np.int64)}
+    reply = _ask(raw, data, request, timeout_s, engine)
+    return {t: reply[f"tensor_{t}"].reshape(raw.tensors[t].shape) for t in wanted}
+
+
+def _model(model: Path | bytes) -> tuple[bytes, tflite.RawModel]:
+    """The model's bytes, checked by the importer: a malformed file must not reach an interpreter that trusts it."""
+    data = model if isinstance(model, bytes) else tflite.file_bytes(Path(model))
+    return data, tflite.read(data, "model" if isinstance(model, bytes) else str(model))
+
+
+def _check(raw: tflite.RawModel, sample: Sequence[np.ndarray], number: int) -> None:
+    """Raise RequestError unless `sample` has one array of the right dtype and shape for each of the model's inputs."""
+    if len(sample) != len(raw.inputs):
+        raise RequestError(f"Sample {number} has {len(sample)} arrays, but '{raw.name}' has {len(raw.inputs)} inputs.")
+    for t, array in zip(raw.inputs, sample, strict=True):
+        tensor, found = raw.tensors[t], np.asarray(array)
+        if found.shape != tensor.shape or found.dtype != np.dtype(tensor.dtype):
+            raise RequestError(
+                f"Sample {number} does not fit input '{tensor.name}' of '{raw.name}'.",
+                f"The model takes {tensor.dtype}{list(tensor.shape)}, the sample is {found.dtype}{list(found.shape)}.",
+            )
+
+
+def _ask(raw: tflite.RawModel, data: bytes, request: dict[str, np.ndarray], limit: float, engine: str) -> dict[str, np.ndarray]:
+    """The first engine's reply that is not a refusal."""
+    refusals, missing = [], 0
+    for name in _ENGINES if engine == "auto" else (engine,):
+        reply = _spawn(raw.name, name, {**request, "model": np.frombuffer(data, np.uint8)}, limit)
+        if "error" not in reply:
+            return reply
+        missing += "missing" in reply
+        refusals.append(f"{_ENGINES[name]}: {reply['error']}")
+    if missing == len(refusals):
+        raise RequestError(
+            "The reference interpreter is not installed, so nothing can be verified.", "\n".join(refusals), _INSTALL
+        )
+    raise ModelError(f"No reference interpreter runs '{raw.name}'.", "\n".join(refusals), _INSTALL if missing else "")
+
+
+def _spawn(model: str, engine: str, request: dict[str, np.ndarray], limit: float) -> dict[str, np.ndarray]:
+    """One request to a fresh process. A process that dies becomes an "error" reply; raises CheckError when the time is up."""
+    packed = io.BytesIO()
+    np.savez(packed, **request)  # type: ignore[arg-type]
+    package = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    with tempfile.TemporaryDirectory(prefix="mcuml-oracle-") as folder:
+        log = Path(folder) / "log"
+        with log.open("wb") as chatter:
+            command = [sys.executable, "-m", "mcuml.reference_worker", engine, str(log)]
+            environment = {**os.environ, "PYTHONPATH": path}
+            try:
+                done = subprocess.run(
+                    command, input=packed.getvalue(), stdout=subprocess.PIPE, stderr=chatter, timeout=limit, env=environment
+                )
+            except subprocess.TimeoutExpired:
+                raise CheckError(
+                    f"{_ENGINES[engine]} did not finish '{model}' within {limit:g} s.", "", "Ask for fewer samples."
+                ) from None
+        try:
+            with np.load(io.BytesIO(done.stdout), allow_pickle=False) as reply:
+                return dict(reply)
+        except Exception:  # whatever a dying process left on the pipe is not a reply
+            last = " / ".join(log.read_text("utf-8", "replace").strip().splitlines()[-3:])
+            return {"error": np.array(f"its process ended with status {done.returncode}. {last}")}
