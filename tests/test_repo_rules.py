@@ -18,13 +18,13 @@ STAGES = (
     ("__init__", "errors", "assets"),
     ("graph", "cores", "numerics", "anchors", "results"),
     ("board", "dataset"),
-    ("ops", "geometry", "lanes", "weighted"),
+    ("ops", "geometry", "lanes", "weighted", "fixedpoint", "elementwise"),
     ("flatbuf", "schema", "tflite_tensor", "tflite"),
     ("passes",),
     ("plan",),
     ("fit", "pipeline"),
     ("render",),
-    ("build",),
+    ("toolchain", "compiler_output", "pio", "hostbuild", "build"),
     ("link", "run"),
     ("bench", "doctor"),
     ("report",),
@@ -36,9 +36,9 @@ USERS = {  # library -> the modules (or packages) that may import it
     "jinja2": ("render",),
     "unicorn": ("link.virtual",),
     "capstone": ("link.cycles",),
-    "platformio": ("build",),
-    "SCons": ("build",),
-    "ziglang": ("build",),
+    "platformio": ("pio", "build"),
+    "SCons": ("pio", "build"),
+    "ziglang": ("toolchain", "build"),
     "serial": ("link.serial",),
     "tflite_micro": ("reference",),
     "ai_edge_litert": ("reference",),
@@ -84,7 +84,9 @@ def stage(name: str) -> int:
     for number, names in enumerate(STAGES):
         if top in names:
             return number
-    raise AssertionError(f"host/mcuml/{top}.py has no place in STAGES (tests/test_repo_rules.py): which stages need it, and which does it need?")
+    raise AssertionError(
+        f"host/mcuml/{top}.py has no place in STAGES (tests/test_repo_rules.py): which stages need it, and which does it need?"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(modules()))
@@ -145,7 +147,9 @@ def test_no_board_is_named_in_code() -> None:
     for path in sources():
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             found = pattern.search(line)
-            assert not found, f"{path.relative_to(ROOT)}:{number} names the board {found and found.group()}; that belongs into boards/"
+            assert not found, (
+                f"{path.relative_to(ROOT)}:{number} names the board {found and found.group()}; that belongs into boards/"
+            )
 
 
 @pytest.mark.parametrize("name", sorted(modules()))
