@@ -18,19 +18,19 @@ STAGES = (
     ("__init__", "errors", "assets"),
     ("graph", "cores", "numerics", "anchors", "results"),
     ("board", "dataset"),
-    ("ops", "geometry", "lanes", "weighted", "fixedpoint", "elementwise"),
+    ("ops", "geometry", "lanes", "weighted", "fixedpoint", "elementwise", "shapes"),
     ("flatbuf", "schema", "tflite_tensor", "tflite"),
     ("passes",),
     ("plan",),
     ("fit", "pipeline"),
     ("render",),
-    ("toolchain", "compiler_output", "pio", "hostbuild", "build"),
+    ("elf_sizes", "toolchain", "compiler_output", "pio", "hostbuild", "build"),
     ("link", "run"),
     ("bench", "doctor"),
     ("report",),
     ("cli", "__main__"),
 )
-SIDE = ("reference", "optimize", "search")  # hang off the side: only cli (and tests) import them
+SIDE = ("reference", "reference_worker", "optimize", "search")  # hang off the side: only cli (and tests) import them
 
 USERS = {  # library -> the modules (or packages) that may import it
     "jinja2": ("render",),
@@ -40,8 +40,8 @@ USERS = {  # library -> the modules (or packages) that may import it
     "SCons": ("pio", "build"),
     "ziglang": ("toolchain", "build"),
     "serial": ("link.serial",),
-    "tflite_micro": ("reference",),
-    "ai_edge_litert": ("reference",),
+    "tflite_micro": ("reference", "reference_worker"),
+    "ai_edge_litert": ("reference", "reference_worker"),
     "tensorflow": ("optimize", "search"),
     "tf_keras": ("optimize", "search"),
     "typer": ("cli",),
