@@ -16,11 +16,13 @@ from mcuml.board import Board
 from mcuml.compiler_output import explain
 from mcuml.elf_sizes import Sizes, sizes
 from mcuml.errors import BuildError, RequestError
+from mcuml.hostbuild import host_library
 from mcuml.pio import cache_folder
 from mcuml.render import COMPILER_FLAGS, render_file
 
 STACK_BYTES = 2048  # the linker refuses an image that leaves less
 LOCK_SECONDS = 300
+__all__ = ["Image", "build_firmware", "cache_folder", "host_library"]
 COMMON_FLAGS = ("-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer", "-g")
 FIRMWARE_FLAGS = ("-std=c99", "-Os", "-ffp-contract=off")
 _RECORD = "image.json"

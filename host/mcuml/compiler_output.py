@@ -26,21 +26,22 @@ def explain(output: str, board: Board, folder: Path) -> UserError:
         has = {"FLASH": board.flash_available, "RAM": board.ram_available}
         parts = [f"{'flash' if r == 'FLASH' else r} {has[r]:,} bytes, {n:,} too few" for r, n in over.items()]
         return FitError(f"The firmware does not fit {board.name}: " + " and ".join(parts) + ".", "The linker said so.",
-                        "Take a board with more, or a smaller model; `mcuml inspect MODEL` lists the boards on which it fits.")  # fmt: skip
+                        "Take a board with more, or a smaller model: `mcuml inspect MODEL` lists where it fits.")  # fmt: skip
     if "are left for the stack" in output:
         return FitError(
             f"The firmware leaves {board.name} no room for its stack.",
-            _first(output),
+            first_error(output),
             "Take a board with more RAM, or a smaller model.",
         )
     return BuildError(
         f"The firmware for {board.name} does not build.",
-        _first(output),
+        first_error(output),
         f"The project is in {folder}; build it again with: pio run",
     )
 
 
-def _first(output: str) -> str:
+def first_error(output: str) -> str:
+    """The first error in a compiler's output and the lines after it; without one, the last lines."""
     lines = [line for line in output.splitlines() if line.strip()]
     at = next((n for n, line in enumerate(lines) if _ERROR.search(line)), max(0, len(lines) - LINES))
     return "\n".join(lines[at : at + LINES])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -68,9 +69,12 @@ def run(arguments: list[str], folder: Path) -> tuple[int, str]:
 def call(command: list[str], folder: Path, env: dict[str, str]) -> tuple[int, str]:
     """Run a command to its end: (exit status, stdout and stderr together). It gets a process group of its own; on any
     exception, Ctrl-C above all, the whole group is killed and waited for."""
-    own_group = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}  # CREATE_NEW_PROCESS_GROUP
-    process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               text=True, encoding="utf-8", errors="replace", **own_group)  # type: ignore[call-overload]  # fmt: skip
+    windows = sys.platform == "win32"
+    process = subprocess.Popen(
+        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, encoding="utf-8", errors="replace", start_new_session=not windows,
+        creationflags=0x200 if windows else 0,  # CREATE_NEW_PROCESS_GROUP
+    )  # fmt: skip
     try:
         output, _ = process.communicate()
     except BaseException:
@@ -83,10 +87,8 @@ def _kill_group(process: subprocess.Popen[str]) -> None:
     if sys.platform == "win32":
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
     else:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     process.wait()
 
 

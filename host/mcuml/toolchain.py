@@ -73,8 +73,11 @@ def host() -> Toolchain:
         path = shutil.which(name)
         if path:
             return Toolchain("gcc", name, _version(path, "-dumpversion"), (path,))
-    raise BuildError("There is no C compiler for this computer.", "Looked for the ziglang package and for cc, gcc and clang on PATH.",
-                     "Install one: pip install ziglang==0.17.0")  # fmt: skip
+    raise BuildError(
+        "There is no C compiler for this computer.",
+        "Looked for the ziglang package and for cc, gcc and clang on PATH.",
+        "Install one: pip install ziglang==0.17.0",
+    )
 
 
 def zig_executable() -> tuple[str, str] | None:
