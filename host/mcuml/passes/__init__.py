@@ -1,0 +1,16 @@
+"""Graph -> Graph rewrites, run in one fixed order; verify() follows each and names the guilty one."""
+
+from __future__ import annotations
+
+from mcuml.graph import Graph, verify
+from mcuml.passes import dead_nodes, drop_noop_quantize, fold_constants
+
+# Folding and dropping leave nodes and tensors that nobody reads, so the sweep comes last.
+PIPELINE = (fold_constants, drop_noop_quantize, dead_nodes)
+
+
+def run(graph: Graph) -> Graph:
+    """`graph` after every pass of PIPELINE. Raises ModelError naming the pass that broke a rule of graph.verify."""
+    for module in PIPELINE:
+        graph = verify(module.run(graph), after=f"pass {module.__name__.rpartition('.')[2]}")
+    return graph
