@@ -55,17 +55,16 @@ def channel_table(weights: np.ndarray, scaling: Requantization, reach: int, zero
     return table.astype(np.int32)
 
 
-def pack(weights: np.ndarray, reach: int, interleaved: bool) -> tuple[np.ndarray, int] | None:
-    """(int8 array, element pairs per loop body) for weights (N, K) int8, or None where dual-byte lanes cannot hold them.
+def pack(weights: np.ndarray, reach: int, interleaved: bool, pairs: int) -> np.ndarray | None:
+    """int8 array for weights (N, K) int8, or None where dual-byte lanes cannot hold them.
 
     Channels go in groups of four; a last incomplete group takes the last four channels again. Elements are padded with
-    zeros to whole loop bodies. `interleaved` says that the activations arrive in words widened by SXTB16, so that the
+    zeros to 2 * `pairs`. `interleaved` says that the activations arrive in words widened by SXTB16, so that the
     elements 0 2 1 3 of each four are neighbours. Each group holds, for each pair of elements, the word of channels 0 and
     1, then that of 2 and 3. The difference of the two sums must fit 24 bits, and a lane 16."""
     channels, depth = weights.shape
     if channels < GROUP or np.any(np.abs(weights.astype(np.int64)).sum(1) * reach >= 1 << 23):
         return None
-    body, pairs = unroll(depth)
     wide = np.zeros((channels, 2 * pairs), np.int64)
     wide[:, :depth] = weights
     if interleaved:
@@ -76,13 +75,25 @@ def pack(weights: np.ndarray, reach: int, interleaved: bool) -> tuple[np.ndarray
     if lanes.min() < -(1 << 15) or lanes.max() >= 1 << 15:
         return None
     packed = lanes.reshape(len(starts), 2, pairs, 2).swapaxes(1, 2)
-    return np.ascontiguousarray(packed).astype("<i2").view(np.int8).reshape(-1), body
+    return np.ascontiguousarray(packed).astype("<i2").view(np.int8).reshape(-1)
+
+
+def table_order(channels: int) -> list[int]:
+    """Which channel each row of the kernels' channel table is for: the groups of pack()."""
+    whole = channels - channels % GROUP
+    return [*range(whole), *(range(channels - GROUP, channels) if channels % GROUP else [])]
 
 
 def unroll(depth: int) -> tuple[int, int]:
-    """(pairs per loop body, pairs in all) for `depth` elements: least cycles, 15 per pair and 8 per turn of the loop.
+    """(pairs per loop body, pairs in all) for `depth` elements that are copied and can be padded: least cycles, 15 per pair and 8 per turn of the loop.
     Pairs come in twos, for activations are widened four at a time."""
     need = 2 * -(-depth // 4)
     choices = [(15 * body * turns + 8 * turns, -body, body, body * turns) for body in PAIRS for turns in [-(-need // body)] if body * turns % 2 == 0]
     _, _, body, pairs = min([(15 * need, 0, need, need)] if need < PAIRS.start else choices)
     return body, pairs
+
+
+def unroll_exactly(depth: int) -> int | None:
+    """Pairs per loop body for `depth` elements that are read where they lie, four at a time; None if they cannot be."""
+    bodies = [body for body in range(16, 2, -2) if depth % (2 * body) == 0]
+    return bodies[0] if bodies else depth // 2 if depth in (4, 8) else None

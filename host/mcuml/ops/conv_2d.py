@@ -63,14 +63,13 @@ class Conv2D(Operator):
         params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
         matrix = weights.data.reshape(channels, -1)
         table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
-        packed = lanes.pack(matrix, reach, interleaved=depth % 4 == 0)
+        body, pairs = lanes.unroll(matrix.shape[1])
+        packed = lanes.pack(matrix, reach, depth % 4 == 0, pairs)
         if table is None or packed is None:
             constants = (Constant("weights", weights.data), plain_table(scaling))
             return Kernel("conv_2d_plain", params | {"real": False}, constants, macs=macs)
-        pairs = packed[0].size // (8 * -(-channels // lanes.GROUP))
-        params |= {"body": packed[1], "pairs": pairs, "tail": -channels % lanes.GROUP}
-        order = [*range(channels - channels % lanes.GROUP), *(range(channels - lanes.GROUP, channels) if channels % lanes.GROUP else [])]
-        constants = (Constant("weights", packed[0]), Constant("channels", table[order]))
+        params |= {"body": body, "pairs": pairs}
+        constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(channels)]))
         return Kernel("conv_2d_s8", params, constants, pairs * 8, (Overlap(0, 0, distance),), macs)
 
     def _axes(self, node: Node, graph: Graph) -> tuple[Axis, Axis]:

@@ -52,4 +52,11 @@ class FullyConnected(Operator):
         scaling = lanes.requantization(None if bias is None else bias.data, real * (rows if len(real) == 1 else 1))
         low_q, high_q = activation_range(self.activation, output)
         params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
-        return Kernel("fully_connected", params, (Constant("weights", weights.data), plain_table(scaling)), macs=macs)
+        reach = max(128 + source.zero_point, 127 - source.zero_point)
+        table = lanes.channel_table(weights.data, scaling, reach, output.zero_point)
+        body = lanes.unroll_exactly(depth)
+        packed = lanes.pack(weights.data, reach, True, depth // 2) if body else None
+        if table is None or packed is None:
+            return Kernel("fully_connected", params, (Constant("weights", weights.data), plain_table(scaling)), macs=macs)
+        constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(rows)]))
+        return Kernel("fully_connected_s8", params | {"body": body}, constants, macs=macs)
