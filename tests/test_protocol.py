@@ -6,8 +6,8 @@ import random
 import re
 
 import pytest
-from device import SHA256, device, replies
 
+from device import SHA256, device, replies
 from mcuml.run import protocol
 
 READY = "m-ready\r\n"
@@ -158,6 +158,7 @@ def test_scores_are_printed_as_printf_does(tmp_path):
     import sys
 
     import numpy as np
+
     from device import FIRMWARE
 
     (tmp_path / "out.c").write_text(

@@ -203,6 +203,9 @@ class VirtualBoard(Link):
 
     def _fault(self, what: str) -> LinkError:
         said = self._tx.decode("ascii", "replace").strip().splitlines()
+        bottom, sp = self.program.symbols.get("__stack_bottom"), self._uc.reg_read(uc_arm.UC_ARM_REG_SP)
+        if bottom is not None and sp < bottom:
+            what = f"the stack overflowed by {bottom - sp} bytes ({what})"
         return LinkError(
             f"The firmware on virtual board {self.board.name} faulted: {what}, at {self.program.where(self._pc)}.",
             self._dump() + (f"\nIts last line was: {said[-1]}" if said else ""),
