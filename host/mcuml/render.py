@@ -29,7 +29,7 @@ COMPILER_FLAGS = ("-std=c99", "-O3", "-ffp-contract=off")  # contraction would c
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(assets.folder("templates"))),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -37,6 +37,8 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         finalize=lambda value: _float(value) if isinstance(value, float) else value,
     )
+    environment.filters["real"] = _float  # where an expression needs the text of a C float before it is output
+    return environment
 
 
 def render_file(template: str, **context: Any) -> str:
