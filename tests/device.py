@@ -41,7 +41,8 @@ def build(port: str, fault: int = 0, profile: bool = True) -> Path:
     defines = [f"-DSTUB_FAULT={fault}", *(["-DMODEL_PROFILE"] if profile else [])]
     out = folder / "firmware"
     done = subprocess.run(
-        [sys.executable, "-m", "ziglang", "cc", *STRICT, *flags, *defines, f"-I{folder}", f"-I{STUB}", *map(str, sources), "-o", str(out)],
+        [sys.executable, "-m", "ziglang", "cc", *STRICT, *flags, *defines, f"-I{folder}", f"-I{STUB}",
+         *map(str, sources), "-o", str(out)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -65,7 +65,7 @@ def assert_sound(result: Plan) -> None:
     for owner, when, *_ in regions:
         life[owner] = life.get(owner, set()) | when
     for owner, _, offset, size, _ in regions:
-        assert offset is not None and offset % ALIGN == 0 and 0 <= offset and offset + size <= result.arena_bytes, owner
+        assert offset is not None and offset % ALIGN == 0 and offset >= 0 and offset + size <= result.arena_bytes, owner
     for i, (owner, _, at, size, t) in enumerate(regions):
         for other, _, other_at, other_size, u in regions[:i]:
             if owner == other:

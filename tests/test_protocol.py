@@ -163,7 +163,8 @@ def test_scores_are_printed_as_printf_does(tmp_path):
 
     (tmp_path / "out.c").write_text(
         '#include "port.h"\n#include "text.h"\nstatic char *at;\nvoid port_putc(char c) { *at++ = c; }\n'
-        "#ifdef _WIN32\n__declspec(dllexport)\n#endif\nvoid show(float v, char *to);\nvoid show(float v, char *to) { at = to; put_fixed3(v); *at = 0; }\n"
+        "#ifdef _WIN32\n__declspec(dllexport)\n#endif\nvoid show(float v, char *to);\n"
+        "void show(float v, char *to) { at = to; put_fixed3(v); *at = 0; }\n"
     )
     library = tmp_path / "text.so"
     sources = [str(tmp_path / "out.c"), str(FIRMWARE / "text.c")]

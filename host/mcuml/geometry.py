@@ -31,18 +31,42 @@ def axis(size: int, taps: int, stride: int, dilation: int, padding: str) -> Axis
 
 
 def window(
-    node: Node, graph: Graph, source: Tensor, taps: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], padding: str
+    node: Node,
+    graph: Graph,
+    source: Tensor,
+    taps: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: str,
 ) -> tuple[Axis, Axis]:
     """(vertical, horizontal) axes of an NHWC operator with batch 1. Raises ModelError where the attributes are not legal
     or the output's height and width are not what they give."""
     output = graph.tensors[node.outputs[0]]
-    require(len(source.shape) == 4 and len(output.shape) == 4, node, graph, "its input and output must have four dimensions (NHWC).")
-    require(source.shape[0] == 1 == output.shape[0], node, graph, "only batch 1 runs on a microcontroller.", "Export the model with batch size 1.")
-    require(min(*stride, *dilation, *taps) >= 1, node, graph, f"stride {stride}, dilation {dilation} and window {taps} must be positive.")
+    require(
+        len(source.shape) == 4 and len(output.shape) == 4, node, graph, "its input and output must have four dimensions (NHWC)."
+    )
+    require(
+        source.shape[0] == 1 == output.shape[0],
+        node,
+        graph,
+        "only batch 1 runs on a microcontroller.",
+        "Export the model with batch size 1.",
+    )
+    require(
+        min(*stride, *dilation, *taps) >= 1,
+        node,
+        graph,
+        f"stride {stride}, dilation {dilation} and window {taps} must be positive.",
+    )
     require(padding in ("SAME", "VALID"), node, graph, f"padding '{padding}' is not known.")
     axes = tuple(axis(source.shape[1 + i], taps[i], stride[i], dilation[i], padding) for i in range(2))
     found = [output.shape[1], output.shape[2]]
-    require([a.out for a in axes] == found, node, graph, f"its output is {found[0]}x{found[1]}, but the attributes give {axes[0].out}x{axes[1].out}.")
+    require(
+        [a.out for a in axes] == found,
+        node,
+        graph,
+        f"its output is {found[0]}x{found[1]}, but the attributes give {axes[0].out}x{axes[1].out}.",
+    )
     return axes[0], axes[1]
 
 
@@ -55,5 +79,9 @@ def overlap_distance(vertical: Axis, horizontal: Axis, in_channels: int, out_cha
     if vertical.taps == horizontal.taps == vertical.stride == horizontal.stride == 1 and not vertical.pad and not horizontal.pad:
         return max(0, (vertical.out * horizontal.out - 1) * (out_channels - in_channels) * item)
     return max(
-        0, *((r + 1) * row_out - out_channels * item - max(0, r * vertical.stride - vertical.pad) * row_in for r in range(vertical.out))
+        0,
+        *(
+            (r + 1) * row_out - out_channels * item - max(0, r * vertical.stride - vertical.pad) * row_in
+            for r in range(vertical.out)
+        ),
     )

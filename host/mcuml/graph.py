@@ -137,17 +137,21 @@ class Graph:
 
     @property
     def scheme(self) -> str:
-        """"int8", "float32", ... by what the weighted operators compute in; for a graph without any, its inputs' type."""
+        """ "int8", "float32", ... by what the weighted operators compute in; for a graph without any, its inputs' type."""
         for node in self.nodes:
             if len(node.inputs) > 1 and node.inputs[1] != ABSENT and self.tensors[node.inputs[1]].is_const:
                 activation, weight = self.tensors[node.inputs[0]].dtype, self.tensors[node.inputs[1]].dtype
                 if activation in ("int8", "float32", "int16"):
-                    return {"int16": "int16x8"}.get(activation, activation) if activation != "float32" or weight == "float32" else "dynamic"
+                    return (
+                        {"int16": "int16x8"}.get(activation, activation)
+                        if activation != "float32" or weight == "float32"
+                        else "dynamic"
+                    )
         return self.tensors[self.inputs[0]].dtype
 
 
 def describe(node: Node, graph: Graph) -> str:
-    """"CONV_2D (operator 3, output 'conv/Relu')": how messages name a node."""
+    """ "CONV_2D (operator 3, output 'conv/Relu')": how messages name a node."""
     outputs = ", ".join(f"'{graph.tensors[t].name}'" for t in node.outputs)
     return f"{node.code} (operator {node.index}, output {outputs})"
 
@@ -159,14 +163,19 @@ def verify(graph: Graph, after: str) -> Graph:
     before it is read; inputs are not written; outputs are available. Raises ModelError naming rule, node and stage."""
 
     def fail(rule: str) -> None:
-        raise ModelError(f"The graph is not legal after {after}: {rule}", "", "The model file is damaged, or this is a bug in that stage.")
+        raise ModelError(
+            f"The graph is not legal after {after}: {rule}", "", "The model file is damaged, or this is a bug in that stage."
+        )
 
     count = len(graph.tensors)
     for number, tensor in enumerate(graph.tensors):
         if any(d < 1 for d in tensor.shape):
             fail(f"tensor {number} '{tensor.name}' has shape {list(tensor.shape)}; every dimension must be at least 1.")
         if tensor.data is not None and (tensor.data.shape != tensor.shape or tensor.data.dtype != np.dtype(tensor.dtype)):
-            fail(f"constant '{tensor.name}' holds {tensor.data.dtype}{list(tensor.data.shape)}, not {tensor.dtype}{list(tensor.shape)}.")
+            fail(
+                f"constant '{tensor.name}' holds {tensor.data.dtype}{list(tensor.data.shape)}, "
+                f"not {tensor.dtype}{list(tensor.shape)}."
+            )
     if not graph.inputs or not graph.outputs:
         fail("it has no input or no output.")
     for t in graph.inputs + graph.outputs:
@@ -178,10 +187,15 @@ def verify(graph: Graph, after: str) -> Graph:
             fail(f"{node.code} (operator {node.index}) names a tensor outside 0..{count - 1}.")
         for t in node.inputs:
             if t != ABSENT and t not in ready:
-                fail(f"{describe(node, graph)} reads '{graph.tensors[t].name}' before anything wrote it (a cycle, or a wrong order).")
+                fail(
+                    f"{describe(node, graph)} reads '{graph.tensors[t].name}' before anything wrote it "
+                    "(a cycle, or a wrong order)."
+                )
         for t in node.outputs:
             if t in ready:
-                fail(f"{describe(node, graph)} writes '{graph.tensors[t].name}', which is a constant, an input or already written.")
+                fail(
+                    f"{describe(node, graph)} writes '{graph.tensors[t].name}', which is a constant, an input or already written."
+                )
             ready.add(t)
     for t in graph.outputs:
         if t not in ready:

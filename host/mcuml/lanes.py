@@ -85,10 +85,16 @@ def table_order(channels: int) -> list[int]:
 
 
 def unroll(depth: int) -> tuple[int, int]:
-    """(pairs per loop body, pairs in all) for `depth` elements that are copied and can be padded: least cycles, 15 per pair and 8 per turn of the loop.
+    """(pairs per loop body, pairs in all) for `depth` elements that are copied and can be padded: least cycles, 15 per pair
+    and 8 per turn of the loop.
     Pairs come in twos, for activations are widened four at a time."""
     need = 2 * -(-depth // 4)
-    choices = [(15 * body * turns + 8 * turns, -body, body, body * turns) for body in PAIRS for turns in [-(-need // body)] if body * turns % 2 == 0]
+    choices = [
+        (15 * body * turns + 8 * turns, -body, body, body * turns)
+        for body in PAIRS
+        for turns in [-(-need // body)]
+        if body * turns % 2 == 0
+    ]
     _, _, body, pairs = min([(15 * need, 0, need, need)] if need < PAIRS.start else choices)
     return body, pairs
 

@@ -187,7 +187,7 @@ def _search(buffers: list[Buffer], conflicts: list[list[tuple[int, int, int]]], 
         sorted(range(len(buffers)), key=lambda i: (-buffers[i].size, buffers[i].birth)),
         sorted(range(len(buffers)), key=lambda i: (buffers[i].birth, -buffers[i].size)),
         sorted(range(len(buffers)), key=lambda i: (-buffers[i].death, -buffers[i].size)),
-        sorted(range(len(buffers)), key=lambda i: (-(buffers[i].death - buffers[i].birth + 1) * buffers[i].size)),
+        sorted(range(len(buffers)), key=lambda i: -(buffers[i].death - buffers[i].birth + 1) * buffers[i].size),
     ]
     order = min(orders, key=lambda o: _place(o, buffers, conflicts)[0])
     best, placed = _place(order, buffers, conflicts)

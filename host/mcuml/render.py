@@ -61,12 +61,12 @@ def render_model(plan: Plan, prefix: str = "model", command: str = "") -> dict[s
     graph = plan.graph
     symbols = _Symbols(prefix)
     functions: dict[str, None] = {}
-    layers = []
+    layers: list[dict[str, Any]] = []
     for n, node in enumerate(graph.nodes):
         kernel = node.kernel
         if kernel is None or kernel.view:
             continue
-        module = _environment().get_template(f"kernels/{kernel.template}.c.j2").module
+        module: Any = _environment().get_template(f"kernels/{kernel.template}.c.j2").module
         consts = {c.role: symbols.name(f"{node.index}_{c.role}", c.data) for c in kernel.constants}
         io = Io(
             tuple(_pointer(plan, t, symbols, const=True) for t in node.inputs),
@@ -76,13 +76,15 @@ def render_model(plan: Plan, prefix: str = "model", command: str = "") -> dict[s
         )
         for text in module.functions(kernel.params).split(FUNCTION_BREAK):
             functions.setdefault(text.strip())
-        layers.append({"node": node, "index": len(layers), "title": _title(plan, node), "call": module.call(kernel.params, io).strip()})
+        layers.append(
+            {"node": node, "index": len(layers), "title": _title(plan, node), "call": module.call(kernel.params, io).strip()}
+        )
     outputs = tuple(_pointer(plan, t, symbols, const=True) for t in graph.outputs)
     context = {
         "plan": plan, "graph": graph, "prefix": prefix, "PREFIX": prefix.upper(), "version": __version__, "command": command,
         "align": ARENA_ALIGN, "functions": [f for f in functions if f], "layers": layers, "symbols": symbols.declared(),
-        "input_offsets": [plan.offsets[t] for t in graph.inputs], "output_pointers": outputs, "inputs": [_info(graph.tensors[t]) for t in graph.inputs],
-        "outputs": [_info(graph.tensors[t]) for t in graph.outputs],
+        "input_offsets": [plan.offsets[t] for t in graph.inputs], "output_pointers": outputs,
+        "inputs": [_info(graph.tensors[t]) for t in graph.inputs], "outputs": [_info(graph.tensors[t]) for t in graph.outputs],
     }  # fmt: skip
     return {
         f"{prefix}.h": render_file("model.h.j2", **context),
@@ -149,7 +151,7 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _title(plan: Plan, node: Node) -> str:
-    """"3 CONV_2D 1x25x5x64 -> 1x25x5x64, 512,000 MACs": the comment above a layer."""
+    """ "3 CONV_2D 1x25x5x64 -> 1x25x5x64, 512,000 MACs": the comment above a layer."""
     tensors = plan.graph.tensors
     macs = f", {node.kernel.macs:,} MACs" if node.kernel and node.kernel.macs else ""
     return f"{node.index} {node.code} {_shape(tensors[node.inputs[0]])} -> {_shape(tensors[node.outputs[0]])}{macs}"
@@ -207,4 +209,6 @@ def write(files: Mapping[str, str], folder: Path) -> None:
                 Path(temporary).unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise RequestError(f"Cannot write to {folder}.", f"{type(error).__name__}: {error.strerror or error}", "Choose another folder with -o.") from error
+        raise RequestError(
+            f"Cannot write to {folder}.", f"{type(error).__name__}: {error.strerror or error}", "Choose another folder with -o."
+        ) from error

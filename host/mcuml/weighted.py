@@ -11,7 +11,12 @@ from mcuml.ops import require, tensors
 
 def weighted(node: Node, graph: Graph) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """(input, weights, bias or None, output) of an operator with weights. Raises ModelError when one is missing."""
-    require(len(node.inputs) in (2, 3) and len(node.outputs) == 1 and ABSENT not in node.inputs[:2], node, graph, "it needs input, weights, an optional bias, and one output.")
+    require(
+        len(node.inputs) in (2, 3) and len(node.outputs) == 1 and ABSENT not in node.inputs[:2],
+        node,
+        graph,
+        "it needs input, weights, an optional bias, and one output.",
+    )
     inputs, outputs = tensors(node, graph)
     assert inputs[0] is not None and inputs[1] is not None
     return inputs[0], inputs[1], inputs[2] if len(inputs) == 3 else None, outputs[0]
@@ -21,19 +26,40 @@ def check_weighted(node: Node, graph: Graph, axis: int) -> None:
     """Types and quantization of an operator with weights whose output channels lie along weight dimension `axis`."""
     source, weights, bias, output = weighted(node, graph)
     kinds = (source.dtype, weights.dtype, output.dtype)
-    require(kinds in (("int8",) * 3, ("float32",) * 3), node, graph, f"types {kinds} are not served.", "Use int8 or float32 throughout.")
+    require(
+        kinds in (("int8",) * 3, ("float32",) * 3),
+        node,
+        graph,
+        f"types {kinds} are not served.",
+        "Use int8 or float32 throughout.",
+    )
     require(weights.is_const, node, graph, "its weights must be constant.")
     channels = weights.shape[axis]
     if bias is not None:
         wanted = "int32" if source.dtype == "int8" else "float32"
-        require(bias.is_const and bias.dtype == wanted and bias.elements == channels, node, graph, f"its bias must be {channels} constant {wanted} values.")
+        require(
+            bias.is_const and bias.dtype == wanted and bias.elements == channels,
+            node,
+            graph,
+            f"its bias must be {channels} constant {wanted} values.",
+        )
     if source.dtype == "int8":
         quant = weights.quant
         require(source.scale > 0 and output.scale > 0, node, graph, "its input and output need a scale.")
-        require(quant is not None and len(quant.scale) in (1, channels), node, graph, f"its weights need one scale, or one for each of {channels} channels.")
+        require(
+            quant is not None and len(quant.scale) in (1, channels),
+            node,
+            graph,
+            f"its weights need one scale, or one for each of {channels} channels.",
+        )
         assert quant is not None
         require(not np.any(quant.zero_point), node, graph, "its weights must have zero point 0.")
-        require(quant.per_tensor or quant.axis == axis, node, graph, f"its weights are quantized along dimension {quant.axis}, not {axis}.")
+        require(
+            quant.per_tensor or quant.axis == axis,
+            node,
+            graph,
+            f"its weights are quantized along dimension {quant.axis}, not {axis}.",
+        )
 
 
 def channel_scales(source: Tensor, weights: Tensor, output: Tensor) -> list[float]:

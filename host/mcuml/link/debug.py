@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -23,7 +24,7 @@ class Program:
                 self.segments = tuple(
                     (s["p_paddr"], s.data()) for s in elf.iter_segments() if s["p_type"] == "PT_LOAD" and s["p_filesz"]
                 )
-                table = elf.get_section_by_name(".symtab")
+                table: Any = elf.get_section_by_name(".symtab")
                 symbols = list(table.iter_symbols()) if table else []
         except (OSError, ELFError) as error:
             raise LinkError(

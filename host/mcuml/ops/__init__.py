@@ -63,7 +63,9 @@ def tensors(node: Node, graph: Graph) -> tuple[list[Tensor | None], list[Tensor]
     return [None if t == ABSENT else graph.tensors[t] for t in node.inputs], [graph.tensors[t] for t in node.outputs]
 
 
-def require(condition: bool, node: Node, graph: Graph, rule: str, try_next: str = "Convert the model again; the file may be damaged.") -> None:
+def require(
+    condition: bool, node: Node, graph: Graph, rule: str, try_next: str = "Convert the model again; the file may be damaged."
+) -> None:
     """Raise ModelError "<node>: <rule>" unless `condition` holds."""
     if not condition:
         raise ModelError(f"{describe(node, graph)}: {rule}", dump_types(node, graph), try_next)

@@ -39,7 +39,12 @@ class Conv2D(Operator):
         require(len(weights.shape) == 4, node, graph, "its weights must have four dimensions.")
         vertical, horizontal = self._axes(node, graph)
         require(vertical.out > 0 and horizontal.out > 0, node, graph, "its window is larger than the input.")
-        require(weights.shape[3] == source.shape[3], node, graph, "its weights and input differ in channels (grouped convolution is not served).")
+        require(
+            weights.shape[3] == source.shape[3],
+            node,
+            graph,
+            "its weights and input differ in channels (grouped convolution is not served).",
+        )
         require(weights.shape[0] == output.shape[3], node, graph, "its weights and output differ in channels.")
         check_weighted(node, graph, axis=0)
 
@@ -56,7 +61,12 @@ class Conv2D(Operator):
         assert weights.data is not None
         if source.dtype == "float32":
             low, high = float_activation_range(self.activation)
-            return Kernel("conv_2d_plain", params | {"real": True, "low": low, "high": high}, (Constant("weights", weights.data), bias_f32(bias, channels)), macs=macs)
+            return Kernel(
+                "conv_2d_plain",
+                params | {"real": True, "low": low, "high": high},
+                (Constant("weights", weights.data), bias_f32(bias, channels)),
+                macs=macs,
+            )
         low_q, high_q = activation_range(self.activation, output)
         scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(source, weights, output))
         reach = max(128 + source.zero_point, 127 - source.zero_point)

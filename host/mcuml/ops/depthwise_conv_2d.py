@@ -38,10 +38,14 @@ class DepthwiseConv2D(Operator):
 
     def check(self, node: Node, graph: Graph) -> None:
         source, weights, _, output = weighted(node, graph)
-        require(len(weights.shape) == 4 and weights.shape[0] == 1, node, graph, "its weights must be 1 x height x width x channels.")
+        require(
+            len(weights.shape) == 4 and weights.shape[0] == 1, node, graph, "its weights must be 1 x height x width x channels."
+        )
         vertical, horizontal = self._axes(node, graph)
         require(vertical.out > 0 and horizontal.out > 0, node, graph, "its window is larger than the input.")
-        require(weights.shape[3] % source.shape[3] == 0, node, graph, "its output channels are no multiple of its input channels.")
+        require(
+            weights.shape[3] % source.shape[3] == 0, node, graph, "its output channels are no multiple of its input channels."
+        )
         require(weights.shape[3] == output.shape[3], node, graph, "its weights and output differ in channels.")
         check_weighted(node, graph, axis=3)
 
@@ -62,7 +66,10 @@ class DepthwiseConv2D(Operator):
         scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(source, weights, output))
         params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
         table = lanes.channel_table(
-            weights.data.reshape(-1, output.shape[3]).T, scaling, max(128 + source.zero_point, 127 - source.zero_point), output.zero_point
+            weights.data.reshape(-1, output.shape[3]).T,
+            scaling,
+            max(128 + source.zero_point, 127 - source.zero_point),
+            output.zero_point,
         )
         if table is not None and _is_3x3(vertical, horizontal) and source.shape[3] == output.shape[3]:
             return _by_lines(vertical, horizontal, weights.data, table, params, macs)
@@ -77,7 +84,9 @@ def _is_3x3(vertical: Axis, horizontal: Axis) -> bool:
     return all(a.taps == 3 and a.dilation == 1 and a.stride == vertical.stride <= 2 for a in (vertical, horizontal))
 
 
-def _by_lines(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndarray, params: dict[str, Any], macs: int) -> Kernel:
+def _by_lines(
+    vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndarray, params: dict[str, Any], macs: int
+) -> Kernel:
     """The kernel that walks each channel's plane along its rows or, where that is cheaper, its columns.
 
     In place it needs equal offsets: then channel c's outputs fall on channel c's inputs alone. Along rows an output's
@@ -92,12 +101,13 @@ def _by_lines(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.n
     ]
     same = (vertical.size, horizontal.size) == (vertical.out, horizontal.out)
     along_columns = same and _line_cycles(horizontal, vertical) < _line_cycles(vertical, horizontal)
-    lines, along = (horizontal, vertical) if along_columns else (vertical, horizontal)
+    along = vertical if along_columns else horizontal
     taps = weights.reshape(3, 3, channels)
     # Two outputs at a time read up to four elements past the last one's window.
     room = along.pad + max(along.size, (along.out + 1) * along.stride + 4)
     params = {
-        "stride": vertical.stride, "axes": tuple(rows[::-1] if along_columns else rows), "room": room + room % 2, "channels": channels,
+        "stride": vertical.stride, "axes": tuple(rows[::-1] if along_columns else rows), "room": room + room % 2,
+        "channels": channels,
         **{k: params[k] for k in ("low", "high", "in_zero", "out_zero")},
     }  # fmt: skip
     ordered = taps.transpose(2, 1, 0) if along_columns else taps.transpose(2, 0, 1)

@@ -34,18 +34,33 @@ class FullyConnected(Operator):
         require(len(weights.shape) == 2, node, graph, "its weights must have two dimensions.")
         rows, depth = weights.shape
         require(source.elements % depth == 0, node, graph, f"its input's {source.elements} elements are no multiple of {depth}.")
-        require(output.shape[-1:] == (rows,) and output.elements == source.elements // depth * rows, node, graph, "its output's shape does not follow.")
+        require(
+            output.shape[-1:] == (rows,) and output.elements == source.elements // depth * rows,
+            node,
+            graph,
+            "its output's shape does not follow.",
+        )
         check_weighted(node, graph, axis=0)
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
         source, weights, bias, output = weighted(node, graph)
         rows, depth = weights.shape
         assert weights.data is not None
-        params: dict[str, Any] = {"real": source.dtype == "float32", "batch": source.elements // depth, "depth": depth, "rows": rows}
+        params: dict[str, Any] = {
+            "real": source.dtype == "float32",
+            "batch": source.elements // depth,
+            "depth": depth,
+            "rows": rows,
+        }
         macs = source.elements // depth * weights.elements
         if source.dtype == "float32":
             low, high = float_activation_range(self.activation)
-            return Kernel("fully_connected", params | {"low": low, "high": high}, (Constant("weights", weights.data), bias_f32(bias, rows)), macs=macs)
+            return Kernel(
+                "fully_connected",
+                params | {"low": low, "high": high},
+                (Constant("weights", weights.data), bias_f32(bias, rows)),
+                macs=macs,
+            )
         assert weights.quant is not None
         # GetQuantizedConvolutionMultipler: the product of the two scales is a float, unlike a convolution's.
         real = [float(np.float32(source.scale) * np.float32(s)) / output.scale for s in weights.quant.scale]

@@ -37,7 +37,12 @@ class Pool2D(Operator):
     def check(self, node: Node, graph: Graph) -> None:
         require(len(node.inputs) == len(node.outputs) == 1, node, graph, "it needs one input and one output.")
         source, output = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-        require(source.dtype == output.dtype and source.dtype in ("int8", "float32"), node, graph, f"types {source.dtype} and {output.dtype} are not served.")
+        require(
+            source.dtype == output.dtype and source.dtype in ("int8", "float32"),
+            node,
+            graph,
+            f"types {source.dtype} and {output.dtype} are not served.",
+        )
         vertical, horizontal = self._axes(node, graph)
         require(vertical.out > 0 and horizontal.out > 0, node, graph, "its window is larger than the input.")
         require(source.shape[3] == output.shape[3], node, graph, "its input and output differ in channels.")
@@ -49,7 +54,9 @@ class Pool2D(Operator):
         source, output = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         vertical, horizontal = self._axes(node, graph)
         channels = source.shape[3]
-        low, high = (float_activation_range if source.dtype == "float32" else lambda a: activation_range(a, output))(self.activation)
+        low, high = (float_activation_range if source.dtype == "float32" else lambda a: activation_range(a, output))(
+            self.activation
+        )
         params = {
             "kind": self.kind, "dtype": source.dtype, "height": vertical, "width": horizontal, "in_channels": channels,
             "out_channels": channels, "low": low, "high": high,
