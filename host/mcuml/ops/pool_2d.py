@@ -60,6 +60,8 @@ class Pool2D(Operator):
         params = {
             "kind": self.kind, "dtype": source.dtype, "height": vertical, "width": horizontal, "in_channels": channels,
             "out_channels": channels, "low": low, "high": high,
+            # Sums of up to 256 int8 fit 16-bit lanes.
+            "wide": self.kind == "average" and vertical.taps * horizontal.taps > 256,
         }  # fmt: skip
         distance = overlap_distance(vertical, horizontal, channels, channels, 1 if source.dtype == "int8" else 4)
         # One pixel's channels are written one by one while its window's later channels are still needed.
