@@ -32,7 +32,11 @@ REFUSED = {  # id: (array, tensor, words of the message)
     "no-sample": (np.zeros((0, 8), np.int8), INT8, ["no sample"]),
     "int16-to-int8": (ROWS.astype(np.int16), INT8, ["int16", "int8"]),
     "uint8-to-float": (ROWS.astype(np.uint8), FLOAT, ["uint8", "float32", "255"]),
-    "uint8-zero-point-0": (ROWS.astype(np.uint8), Tensor("in", "int8", (1, 8), Quantization(QUANT.scale, np.array([0]))), ["uint8"]),
+    "uint8-zero-point-0": (
+        ROWS.astype(np.uint8),
+        Tensor("in", "int8", (1, 8), Quantization(QUANT.scale, np.array([0]))),
+        ["uint8"],
+    ),
     "nan": (np.full((1, 8), np.nan), FLOAT, ["NaN"]),
     "text": (np.full((1, 8), "a"), FLOAT, ["float32"]),
 }

@@ -26,8 +26,8 @@ STAGES = (
     ("render",),
     ("elf_sizes", "toolchain", "compiler_output", "pio", "hostbuild", "build"),
     ("link", "run"),
-    ("bench", "doctor"),
-    ("report",),
+    ("host_model", "bench", "doctor"),
+    ("tables", "report"),
     ("cli", "__main__"),
 )
 SIDE = ("reference", "reference_worker", "optimize", "search")  # hang off the side: only cli (and tests) import them
@@ -45,7 +45,7 @@ USERS = {  # library -> the modules (or packages) that may import it
     "tensorflow": ("optimize", "search"),
     "tf_keras": ("optimize", "search"),
     "typer": ("cli",),
-    "rich": ("report", "cli"),
+    "rich": ("tables", "report", "cli"),
 }
 LONGEST_FILE = 350
 

@@ -69,7 +69,9 @@ def convert(model: keras.Model, calibration: np.ndarray) -> bytes:
 
 def accuracy(tflite: bytes, x: np.ndarray, y: np.ndarray) -> float:
     """Share of uint8 images (n, 8, 8, 1) that the int8 model labels right. Its input is grey level - 128."""
-    interpreter = tf.lite.Interpreter(model_content=tflite, experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF)
+    interpreter = tf.lite.Interpreter(
+        model_content=tflite, experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF
+    )
     interpreter.allocate_tensors()
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     assert source["quantization"][1] == -128, source["quantization"]
@@ -91,13 +93,17 @@ def main() -> None:
     model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x, y, batch_size=64, epochs=60, verbose=2)
     # Black and white are in the calibration set, so that the input's range is 0..1 and its zero point -128.
-    calibration = np.concatenate([x_train[:300].astype(np.float32) / 255, np.zeros((1, 8, 8, 1), np.float32), np.ones((1, 8, 8, 1), np.float32)])
+    calibration = np.concatenate(
+        [x_train[:300].astype(np.float32) / 255, np.zeros((1, 8, 8, 1), np.float32), np.ones((1, 8, 8, 1), np.float32)]
+    )
     tflite = convert(model, calibration)
-    print(f"float {model.evaluate(x_test / 255.0, y_test, verbose=0)[1]:.4f}, int8 {accuracy(tflite, x_test, y_test):.4f} on {len(x_test)} held-out")
+    of_float = model.evaluate(x_test / 255.0, y_test, verbose=0)[1]
+    print(f"float {of_float:.4f}, int8 {accuracy(tflite, x_test, y_test):.4f} on {len(x_test)} held-out samples")
     kept = np.sort(np.concatenate([np.flatnonzero(y_test == digit)[:10] for digit in range(10)]))
     (HERE / "digits_int8.tflite").write_bytes(tflite)
     np.savez_compressed(HERE / "digits_test.npz", x=x_test[kept], y=y_test[kept])
-    print(f"digits_int8.tflite: {len(tflite):,} bytes; digits_test.npz: {len(kept)} samples, {accuracy(tflite, x_test[kept], y_test[kept]):.2f} right")
+    right = accuracy(tflite, x_test[kept], y_test[kept])
+    print(f"digits_int8.tflite: {len(tflite):,} bytes; digits_test.npz: {len(kept)} samples, {100 * right:.0f} % right")
 
 
 if __name__ == "__main__":

@@ -81,7 +81,9 @@ def load(path: Path, tensors: Sequence[Tensor], labels: Path | None = None, limi
             )
     else:
         raise RequestError(
-            f"mcuml cannot read data from {path}.", f"Its name ends in '{path.suffix}'.", "Give a .npy, .npz or .zip file, or a folder."
+            f"mcuml cannot read data from {path}.",
+            f"Its name ends in '{path.suffix}'.",
+            "Give a .npy, .npz or .zip file, or a folder.",
         )
     inputs = tuple(_as_input(array, tensor, f"{path}", limit) for array, tensor in zip(arrays, tensors, strict=True))
     count = len(inputs[0])
@@ -98,7 +100,9 @@ def _numpy(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise RequestError(f"{path} is not a NumPy file.", f"{type(error).__name__}: {error}", "Write one with numpy.save(file, array).") from error
+        raise RequestError(
+            f"{path} is not a NumPy file.", f"{type(error).__name__}: {error}", "Write one with numpy.save(file, array)."
+        ) from error
 
 
 def _npz(path: Path, tensors: Sequence[Tensor]) -> tuple[list[np.ndarray], np.ndarray | None]:
@@ -111,7 +115,9 @@ def _npz(path: Path, tensors: Sequence[Tensor]) -> tuple[list[np.ndarray], np.nd
             arrays = [keyed(archive, names) for names in wanted]
             labels, keys = keyed(archive, LABEL_KEYS), archive.files
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise RequestError(f"{path} is not a .npz file.", f"{type(error).__name__}: {error}", "Write one with numpy.savez(file, x=..., y=...).") from error
+        raise RequestError(
+            f"{path} is not a .npz file.", f"{type(error).__name__}: {error}", "Write one with numpy.savez(file, x=..., y=...)."
+        ) from error
     missing = [names[0] for names, array in zip(wanted, arrays, strict=True) if array is None]
     if missing:
         raise RequestError(
@@ -124,7 +130,9 @@ def _npz(path: Path, tensors: Sequence[Tensor]) -> tuple[list[np.ndarray], np.nd
 def _bin_files(path: Path, tensors: Sequence[Tensor], limit: int | None) -> tuple[list[np.ndarray], np.ndarray]:
     """MLPerf Tiny's layout: y_labels.csv with rows `file,classes,class` beside the files, each one input tensor's bytes."""
     if len(tensors) != 1:
-        raise RequestError(f"{path} holds one file per sample; the model has {len(tensors)} inputs.", "", "Give a .npz file instead.")
+        raise RequestError(
+            f"{path} holds one file per sample; the model has {len(tensors)} inputs.", "", "Give a .npz file instead."
+        )
     tensor, rows, values = tensors[0], [], []
     for name, size, read in _members(path, limit):
         if size != tensor.bytes:
@@ -147,7 +155,9 @@ def _labels_text(path: Path) -> str:
             return archive.read(LABELS_FILE).decode("utf-8")
     except (OSError, KeyError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error) as error:
         raise RequestError(
-            f"{path} has no readable {LABELS_FILE}.", f"{type(error).__name__}: {error}", "Its rows are: file,number of classes,class"
+            f"{path} has no readable {LABELS_FILE}.",
+            f"{type(error).__name__}: {error}",
+            "Its rows are: file,number of classes,class",
         ) from error
 
 
@@ -166,7 +176,9 @@ def _members(path: Path, limit: int | None) -> Iterator[tuple[str, int, bytes]]:
                     # A size that is wrong anyway is not worth unpacking, however large it claims to be.
                     yield name, info.file_size, archive.read(info) if info.file_size <= 1 << 26 else b""
     except (OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise RequestError(f"{path}: a file that {LABELS_FILE} lists cannot be read.", f"{type(error).__name__}: {error}", "") from error
+        raise RequestError(
+            f"{path}: a file that {LABELS_FILE} lists cannot be read.", f"{type(error).__name__}: {error}", ""
+        ) from error
 
 
 def _label_rows(text: str, path: Path) -> list[tuple[str, int]]:
@@ -175,7 +187,9 @@ def _label_rows(text: str, path: Path) -> list[tuple[str, int]]:
         if not row:
             continue
         if len(row) < 3 or not row[2].strip().isdigit():
-            raise RequestError(f"{path}: line {number} of the labels is '{','.join(row)}'.", "", "Rows are: file,number of classes,class")
+            raise RequestError(
+                f"{path}: line {number} of the labels is '{','.join(row)}'.", "", "Rows are: file,number of classes,class"
+            )
         rows.append((row[0].strip(), int(row[2])))
     return rows
 
@@ -193,14 +207,18 @@ def _label_file(path: Path) -> np.ndarray:
         values = values[1:]  # a heading
     bad = next((number for number, value in enumerate(values) if not value.isdigit()), None)
     if bad is not None:
-        raise RequestError(f"{path}: label {bad} is '{values[bad]}', not a class number.", "", "One class number per row, from 0.")
+        raise RequestError(
+            f"{path}: label {bad} is '{values[bad]}', not a class number.", "", "One class number per row, from 0."
+        )
     return np.array([int(value) for value in values], np.int64)
 
 
 def _as_labels(labels: np.ndarray, count: int, path: Path, limit: int | None) -> np.ndarray:
     if labels.dtype.kind not in "iu" or labels.size != len(labels):
         raise RequestError(
-            f"The labels in {path} are {labels.dtype} {list(labels.shape)}.", "", "Give one class number per sample: one-hot rows need .argmax(1)."
+            f"The labels in {path} are {labels.dtype} {list(labels.shape)}.",
+            "",
+            "Give one class number per sample: one-hot rows need .argmax(1).",
         )
     labels = labels.reshape(-1)[:limit].astype(np.int64)
     if len(labels) != count:

@@ -32,23 +32,36 @@ class Check:
 
 def check(cache: Path) -> list[Check]:
     """All checks, in the order of the way of the data. `cache` is the folder in which builds would be made."""
-    rows = [Check("Python", _python(), "everything", "install Python 3.10 or newer", needed=True)]
+    rows = [Check("Python", platform.python_version(), "everything", "install Python 3.10 or newer", needed=True)]
     for name, use in (
         ("numpy", "import, planning"), ("Jinja2", "C code from templates"), ("platformio", "builds"), ("SCons", "builds"),
         ("unicorn", "virtual board"), ("capstone", "cycle model"), ("pyelftools", "sizes, fault reports"),
     ):  # fmt: skip
         rows.append(Check(name, _package(name), use, "pip install --force-reinstall mcuml", needed=True))
     gcc, zig = _program("arm-none-eabi-gcc", "-dumpversion"), _package("ziglang")
-    rows.append(Check("arm-none-eabi-gcc", gcc, "compiler for Arm boards (used first)", _system("gcc-arm-none-eabi libnewlib-arm-none-eabi")))
+    rows.append(
+        Check(
+            "arm-none-eabi-gcc", gcc, "compiler for Arm boards (used first)", _system("gcc-arm-none-eabi libnewlib-arm-none-eabi")
+        )
+    )
     rows.append(Check("ziglang", zig, "compiler for any board where there is no other", "pip install ziglang", needed=not gcc))
-    rows.append(Check("tflite-micro", _package("tflite-micro"), "the oracle that outputs are compared with", "pip install 'mcuml[verify]'"))
-    rows.append(Check("qemu-system-arm", _program("qemu-system-arm", "--version"), "cross-checks of the virtual board", _system("qemu-system-arm")))
-    rows.append(Check("build folder", _writable(cache), f"builds, kept in {cache}", "set MCUML_CACHE to a folder with space", needed=True))
+    rows.append(
+        Check(
+            "tflite-micro", _package("tflite-micro"), "the oracle that outputs are compared with", "pip install 'mcuml[verify]'"
+        )
+    )
+    rows.append(
+        Check(
+            "qemu-system-arm",
+            _program("qemu-system-arm", "--version"),
+            "cross-checks of the virtual board",
+            _system("qemu-system-arm"),
+        )
+    )
+    rows.append(
+        Check("build folder", _writable(cache), f"builds, kept in {cache}", "set MCUML_CACHE to a folder with space", needed=True)
+    )
     return rows
-
-
-def _python() -> str:
-    return platform.python_version() if sys.version_info >= (3, 10) else ""  # noqa: UP036
 
 
 def _package(name: str) -> str:

@@ -169,7 +169,9 @@ def from_json(text: str, name: str = "the result") -> Result:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise RequestError(f"{name} is not a mcuml result.", f"{where}: {first['msg']}.", "Write one with: mcuml bench MODEL --json FILE") from error
+        raise RequestError(
+            f"{name} is not a mcuml result.", f"{where}: {first['msg']}.", "Write one with: mcuml bench MODEL --json FILE"
+        ) from error
 
 
 def save(text: str, path: Path) -> None:
@@ -186,7 +188,9 @@ def save(text: str, path: Path) -> None:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
         raise RequestError(
-            f"Cannot write {path}.", f"{type(error).__name__}: {error.strerror or error}", "Choose another place, or free some space."
+            f"Cannot write {path}.",
+            f"{type(error).__name__}: {error.strerror or error}",
+            "Choose another place, or free some space.",
         ) from error
     except BaseException:
         if temporary:

@@ -27,6 +27,9 @@ def main() -> None:
     # A scheduler's SIGTERM unwinds like Ctrl-C does, so that compilers and simulators end with us.
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    for stream in (sys.stdout, sys.stderr):  # a terminal or pipe whose encoding lacks a character gets a "?"
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
         with _errors():
             _app()(prog_name="mcuml")
@@ -53,7 +56,11 @@ def _app() -> Any:
             raise typer.Exit
 
     @app.callback()
-    def root(version: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version and stop.")] = False) -> None:
+    def root(
+        version: Annotated[
+            bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version and stop.")
+        ] = False,
+    ) -> None:
         pass
 
     found = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")]

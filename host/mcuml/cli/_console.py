@@ -2,42 +2,60 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from mcuml.errors import UserError
 
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
 Progress = Callable[..., None]  # progress(stage, done=None, total=None): a new stage, or how far the present one is
+PIPE_COLUMNS = 120  # a table's width where there is no terminal
 
 
-def out() -> Console:
-    """stdout. Made anew on each call: tests and pipes replace sys.stdout. rich itself respects NO_COLOR."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 110)
+def show(*what: RenderableType, wrap: bool = True) -> None:
+    """Print to stdout, one under the other. In a pipe or a file no line ends in the spaces that a table is filled up with."""
+    console = _console(stderr=False)
+    if sys.stdout.isatty():
+        console.print(*what, sep="\n", soft_wrap=not wrap)
+        return
+    with console.capture() as held:
+        console.print(*what, sep="\n", soft_wrap=not wrap)
+    print("\n".join(line.rstrip() for line in held.get().split("\n")), end="")
 
 
-def err() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+def tell(what: str) -> None:
+    """Print one line to stderr, unbroken: for people, beside the data on stdout."""
+    _console(stderr=True).print(what, soft_wrap=True)
+
+
+def _console(stderr: bool) -> Console:
+    """Made anew on each call: tests and pipes replace sys.stdout. rich itself respects NO_COLOR and COLUMNS."""
+    told = (sys.stderr if stderr else sys.stdout).isatty() or os.environ.get("COLUMNS")
+    return Console(stderr=stderr, highlight=False, width=None if told else PIPE_COLUMNS)
 
 
 def show_error(error: UserError) -> None:
-    """What went wrong, the evidence, what to try: one paragraph each, to stderr."""
-    console = err()
-    console.print(f"[bold red]error:[/] {escape(error.what)}")
+    """What went wrong, the evidence, what to try, one under the other, to stderr. Not wrapped: people search for these."""
+    tell(f"[bold red]error:[/] {escape(error.what)}")
     if error.evidence:
-        console.print(escape(error.evidence), style="dim")
+        tell(f"[dim]{escape(error.evidence)}[/]")
     if error.try_next:
-        console.print(escape(error.try_next))
+        tell(escape(error.try_next))
 
 
 @contextmanager
 def stages(quiet: bool = False) -> Iterator[Progress]:
-    """Yields progress(stage, done=None, total=None). On a terminal a live bar that leaves nothing behind; elsewhere one
-    line on stderr per stage that took over a second, so that a CI log shows where the time went."""
+    """Yields progress(stage, done=None, total=None). On a terminal live bars that leave nothing behind; elsewhere one line
+    on stderr per stage that took over a second, so that a CI log shows where the time went."""
     if quiet:
         yield lambda *_args, **_kwargs: None
     elif sys.stderr.isatty():
@@ -47,19 +65,22 @@ def stages(quiet: bool = False) -> Iterator[Progress]:
 
 
 def _live() -> Iterator[Progress]:
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=err(), transient=True) as bar:
-        tasks: dict[str, int] = {}
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=_console(stderr=True), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+        totals: dict[str, int] = {}
 
         def progress(stage: str, done: int | None = None, total: int | None = None) -> None:
             if stage not in tasks:
-                for task in tasks.values():
-                    held = bar._tasks[task]  # noqa: SLF001
-                    bar.update(task, completed=held.total or 1, total=held.total or 1)
+                for earlier, task in tasks.items():
+                    full = totals.get(earlier, 1)
+                    bar.update(task, total=full, completed=full)
                 tasks[stage] = bar.add_task(stage, total=total)
+            if total is not None:
+                totals[stage] = total
             if done is not None:
                 bar.update(tasks[stage], completed=done, total=total)
 

@@ -6,8 +6,12 @@ import typer
 
 
 def boards(name: Annotated[str | None, typer.Argument(help="A board's name; leave it out for the list.")] = None) -> None:
-    """List the boards, or show what mcuml knows about one: memory, clock, simulators, how far it was tried."""
+    """List the boards, or show all about one."""
     from mcuml import board, report
-    from mcuml.cli._console import out
+    from mcuml.cli._console import show
+    from mcuml.cli._defaults import default_board
 
-    out().print(report.boards(board.load_all()) if name is None else report.board(board.load(name)))
+    if name is not None:
+        show(report.board(board.load(name)))
+        return
+    show(report.boards(board.load_all(), default_board()), "* taken where --board is not given")

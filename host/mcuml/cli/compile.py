@@ -23,7 +23,9 @@ def compile(
     from mcuml.fit import check_fit
 
     if not re.fullmatch("[a-z][a-z0-9_]*", prefix):
-        raise RequestError(f"The prefix '{prefix}' cannot begin a C name.", "", "Use lower-case letters, digits and underscores, a letter first.")
+        raise RequestError(
+            f"The prefix '{prefix}' cannot begin a C name.", "", "Use lower-case letters, digits and underscores, a letter first."
+        )
     if board and core:
         raise RequestError("Both --board and --core were given.", "", "Give one: a board has a core.")
     if core and core not in CORES:

@@ -7,10 +7,10 @@ def doctor() -> None:
 
     from mcuml import build, report
     from mcuml import doctor as checks
-    from mcuml.cli._console import out
+    from mcuml.cli._console import show
     from mcuml.errors import BuildError
 
     rows = checks.check(build.cache_folder())
-    out().print(report.doctor(rows))
+    show(report.doctor(rows))
     if any(row.needed and not row.ok for row in rows):
         raise typer.Exit(BuildError.exit_code)

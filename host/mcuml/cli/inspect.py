@@ -9,8 +9,8 @@ import typer
 def inspect(model: Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)]) -> None:
     """Operators, shapes, types, MACs, memory over time, and per board: fits, or exceeds by how many bytes."""
     from mcuml import board, pipeline, report
-    from mcuml.cli._console import out
+    from mcuml.cli._console import show
     from mcuml.fit import fit
 
     plan = pipeline.prepare(model)
-    out().print(report.inspection(plan, [fit(plan, b) for b in board.load_all()]))
+    show(report.inspection(plan, [fit(plan, b) for b in board.load_all()]))

@@ -1,0 +1,291 @@
+"""The procedure of `mcuml bench`: prepare, fit, build, run on the virtual board, measure, verify, score -> Result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+from mcuml import __version__, anchors, build, dataset, results
+from mcuml.board import Board
+from mcuml.build import Image
+from mcuml.dataset import Dataset
+from mcuml.errors import RequestError
+from mcuml.fit import check_fit
+from mcuml.graph import Graph
+from mcuml.host_model import HostModel
+from mcuml.hostbuild import host_library
+from mcuml.link.virtual import VirtualBoard
+from mcuml.plan import Plan
+from mcuml.render import render_model
+from mcuml.run.firmware import config_header
+from mcuml.run.session import Session
+
+Progress = Callable[..., None]  # progress(stage, done=None, total=None)
+Samples = list[list[np.ndarray]]  # per sample one array per tensor, in the model's order and types
+TOLERANCE = 1e-5  # of float outputs, relative to max(1, |expected|)
+METHOD = "zero-wait core cycles: each executed block by the core's cycle table, memory without wait states"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to bench. `samples`: how many of the data (None: all). `board_samples`: how many of those run on the virtual
+    board; where there are more, all run on a host build of the same C. `runs`: counted inferences, on different samples."""
+
+    model: Path
+    board: Board
+    data: Path | None = None
+    labels: Path | None = None
+    samples: int | None = 20
+    board_samples: int = 20
+    runs: int = 1
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The Result, and what it was computed from: the data and the board's outputs, sample by sample."""
+
+    result: results.Result
+    data: Dataset
+    outputs: Samples
+
+
+Oracle = Callable[[Path, Samples], tuple[str, Samples]]  # (model file, inputs) -> (its name and version, outputs)
+
+
+def firmware_files(plan: Plan, board: Board) -> dict[str, str]:
+    """All that build_firmware() takes: the generated model and the firmware's configuration."""
+    graph = plan.graph
+    size = sum(graph.tensors[t].bytes for t in graph.inputs)
+    header = config_header(
+        board=board.name, vendor=board.vendor, clock_hz=board.clock_hz,
+        model_id=graph.name, model_sha256=graph.sha256, input_bytes=size,
+    )  # fmt: skip
+    return {**render_model(plan, command=f"mcuml build {graph.name}.tflite"), "mcuml_config.h": header}
+
+
+def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progress) -> Bench:
+    """Bench a prepared model. Without `oracle` nothing is verified and the Result says nothing about it.
+
+    Raises FitError before any compiler runs, RequestError for data that does not match, BuildError, LinkError."""
+    graph, board = plan.graph, request.board
+    check_fit(plan, board)
+    inputs = [graph.tensors[t] for t in graph.inputs]
+    if request.data is None:
+        data = dataset.random(inputs, request.samples or request.board_samples)
+    else:
+        data = dataset.load(request.data, inputs, request.labels, request.samples)
+    _check_labels(data, graph)
+    files = firmware_files(plan, board)
+    progress("build")
+    image = build.build_firmware(files, board)
+    progress("build for the layers' cycles")
+    profiled = build.build_firmware(files, board, profile=True)
+    latency, memory, cycles = _measure(image, profiled, plan, data, request, progress)
+    outputs = _on_board(image, plan, data, request.board_samples, progress)
+    host = _on_host(files, plan, data, progress) if len(data) > len(outputs) else []
+    verify = expected = None
+    if oracle is not None:
+        progress("ask the oracle")
+        name, expected = oracle(request.model, data.samples())
+        verify = compare(name, outputs, host, expected, graph)
+    return Bench(
+        results.Result(
+            schema=results.SCHEMA,
+            mcuml=__version__,
+            when=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            command=list(request.command),
+            model=results.ModelPart(
+                name=graph.name, sha256=graph.sha256, bytes=graph.file_bytes, macs=graph.macs, scheme=graph.scheme
+            ),
+            board=results.BoardPart(name=board.name, core=board.core, clock_hz=board.clock_hz),
+            link="virtual",
+            latency=latency,
+            memory=memory,
+            layers=_layers(plan, cycles),
+            verify=verify,
+            accuracy=_accuracy(data, outputs, host, expected),
+            toolchain=dict(image.toolchain),
+            anchors=_anchors(graph, board, latency.cycles) or None,
+        ),
+        data,
+        outputs,
+    )
+
+
+def _check_labels(data: Dataset, graph: Graph) -> None:
+    classes = graph.tensors[graph.outputs[0]].elements
+    if data.labels is not None and data.labels.max() >= classes:
+        raise RequestError(
+            f"{data.name} has a label {int(data.labels.max())}; the model has {classes} outputs.",
+            "",
+            "Give the labels of this model's classes.",
+        )
+
+
+def _measure(
+    image: Image, profiled: Image, plan: Plan, data: Dataset, request: Request, progress: Progress
+) -> tuple[results.Latency, results.Memory, tuple[int, ...]]:
+    """Count `runs` inferences, each on another sample, and one more layer by layer; read the stack's high-water mark."""
+    board = request.board
+    runs: list[int] = []
+    with VirtualBoard(image.elf, board, count=True) as link:
+        session = Session(link)
+        session.identify(plan.graph.sha256)
+        for n in range(request.runs):
+            progress("count cycles", n, request.runs)
+            session.load_input(*_bytes(data.sample(n % len(data))))
+            runs += session.infer(1).runs
+        used = session.memory()
+    progress("count the layers' cycles")
+    with VirtualBoard(profiled.elf, board, count=True) as link:
+        session = Session(link)
+        session.identify(plan.graph.sha256)
+        session.load_input(*_bytes(data.sample(0)))
+        cycles = session.layers()
+    median = sorted(runs)[(len(runs) - 1) // 2]
+    latency = results.Latency(
+        kind="estimated", cycles=median, ms=round(1000 * median / board.clock_hz, 4), runs=runs, method=METHOD
+    )
+    memory = results.Memory(
+        flash_bytes=image.flash_bytes,
+        code_bytes=image.code_bytes,
+        weights_bytes=image.weights_bytes,
+        ram_bytes=image.ram_bytes,
+        arena_bytes=plan.arena_bytes,
+        stack_bytes=used.stack_used or None,
+    )
+    return latency, memory, cycles
+
+
+def _on_board(image: Image, plan: Plan, data: Dataset, count: int, progress: Progress) -> Samples:
+    """Outputs of the first `count` samples on the virtual board, running free."""
+    outputs, total = [], min(count, len(data))
+    with VirtualBoard(image.elf, image.board, count=False) as link:
+        session = Session(link)
+        session.identify(plan.graph.sha256)
+        for n in range(total):
+            progress("run samples on the virtual board", n, total)
+            session.load_input(*_bytes(data.sample(n)))
+            session.infer(1)
+            outputs.append(_arrays(session.output(), plan.graph))
+    return outputs
+
+
+def _on_host(files: dict[str, str], plan: Plan, data: Dataset, progress: Progress) -> Samples:
+    """Outputs of all samples on a host build of the same C."""
+    progress("build for the host")
+    outputs = []
+    model = HostModel(host_library(files), plan)
+    for n in range(len(data)):
+        if n % 100 == 0:
+            progress("run samples on the host build", n, len(data))
+        outputs.append(_arrays(model.run(_bytes(data.sample(n))), plan.graph))
+    return outputs
+
+
+def _bytes(sample: Sequence[np.ndarray]) -> list[bytes]:
+    return [np.ascontiguousarray(values).tobytes() for values in sample]
+
+
+def _arrays(outputs: Sequence[bytes], graph: Graph) -> list[np.ndarray]:
+    tensors = [graph.tensors[t] for t in graph.outputs]
+    return [np.frombuffer(raw, t.dtype).reshape(t.shape) for raw, t in zip(outputs, tensors, strict=True)]
+
+
+def compare(oracle: str, board: Samples, host: Samples, expected: Samples, graph: Graph) -> results.Verify:
+    """The board's and the host build's outputs against the oracle's, sample by sample."""
+    floats = any(graph.tensors[t].dtype.startswith("float") for t in graph.outputs)
+    verdicts = [_difference(n, got, want) for n, (got, want) in enumerate(zip(board, expected, strict=False))]
+    on_host = [_difference(n, got, want) for n, (got, want) in enumerate(zip(host, expected, strict=False))]
+    first = next((where for agrees, _, where in [*verdicts, *on_host] if not agrees), None)
+    worst = max((gap for _, gap, _ in [*verdicts, *on_host]), default=0.0)
+    return results.Verify(
+        oracle=oracle,
+        samples=len(board),
+        max_abs_diff=worst,
+        identical=worst == 0.0,
+        matching=sum(agrees for agrees, _, _ in verdicts),
+        tolerance=TOLERANCE if floats else None,
+        host_samples=len(host) or None,
+        host_matching=sum(agrees for agrees, _, _ in on_host) if host else None,
+        first_difference=first,
+    )
+
+
+def _difference(sample: int, got: list[np.ndarray], want: list[np.ndarray]) -> tuple[bool, float, results.Difference | None]:
+    """(agrees, largest absolute difference, where the first element out of tolerance is)."""
+    worst = 0.0
+    for output, (mine, theirs) in enumerate(zip(got, want, strict=True)):
+        a, b = mine.astype(np.float64).ravel(), np.asarray(theirs).astype(np.float64).ravel()
+        gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.nan_to_num(np.abs(a - b), nan=np.inf))
+        worst = max(worst, float(gap.max(initial=0.0)))
+        allowed = TOLERANCE * np.maximum(1.0, np.abs(b)) if mine.dtype.kind == "f" else 0.0
+        bad = np.flatnonzero(gap > allowed)
+        if bad.size:
+            at = int(bad[0])
+            return (
+                False,
+                worst,
+                results.Difference(sample=sample, output=output, element=at, got=float(a[at]), expected=float(b[at])),
+            )
+    return True, worst, None
+
+
+def _accuracy(data: Dataset, board: Samples, host: Samples, expected: Samples | None) -> results.Accuracy | None:
+    """Top-1 over all samples: from the host build where it ran, which `compare` holds against the board's outputs."""
+    labels = data.labels
+    if labels is None:
+        return None
+
+    def top1(outputs: Samples) -> float:
+        return float(np.mean([int(np.argmax(o[0])) == label for o, label in zip(outputs, labels, strict=True)]))
+
+    return results.Accuracy(
+        dataset=data.name,
+        samples=len(data),
+        metric="top-1",
+        value=top1(host or board),
+        host_samples=len(host) or None,
+        board_samples=len(board),
+        oracle_value=top1(expected) if expected is not None else None,
+    )
+
+
+def _layers(plan: Plan, cycles: Sequence[int]) -> list[results.Layer]:
+    """The generated layers (views have no code and no entry) with their cycles and share of the sum."""
+    graph, total = plan.graph, max(1, sum(cycles))
+    nodes = [node for node in graph.nodes if node.kernel and not node.kernel.view]
+    return [
+        results.Layer(
+            index=n,
+            name=graph.tensors[node.outputs[0]].name,
+            op=node.code,
+            macs=node.kernel.macs if node.kernel else 0,
+            cycles=spent,
+            share=round(spent / total, 4),
+            shape=list(graph.tensors[node.outputs[0]].shape),
+            operator=node.index,
+        )
+        for n, (node, spent) in enumerate(zip(nodes, cycles, strict=True))
+    ]
+
+
+def _anchors(graph: Graph, board: Board, cycles: int) -> list[results.AnchorPart]:
+    """What others need for this model on this core; TFLM's reference kernels are left out where CMSIS-NN's are known."""
+    return [
+        results.AnchorPart(
+            system=a.system,
+            cycles_per_mac=round(a.cycles / a.macs, 3),
+            ratio=round(cycles / a.cycles, 4),
+            kind=a.kind,
+            cycles=a.cycles,
+            arena_bytes=a.arena_bytes,
+            source=a.source,
+        )
+        for a in anchors.find(graph.sha256, graph.name, graph.macs, board.core)
+    ]

@@ -1,0 +1,55 @@
+"""`mcuml bench MODEL`: build, run, measure, verify, and print every figure with where it comes from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def bench(
+    model: Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)],
+    board: Annotated[str, typer.Option(help="A board's name or file; mcuml boards marks the default.")] = "",
+    data: Annotated[Path | None, typer.Option(help="Samples: .npz, .npy, .zip or folder; random ones by default.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Class numbers: .csv or .npy, where the data holds none.")] = None,
+    samples: Annotated[str, typer.Option(help="How many samples to verify and score: a number or 'all'.")] = "20",
+    board_samples: Annotated[int, typer.Option(min=1, help="How many of them run on the virtual board too.")] = 20,
+    runs: Annotated[int, typer.Option(min=1, help="Counted inferences, each on another sample; their median is reported.")] = 1,
+    json: Annotated[str, typer.Option("--json", metavar="FILE", help="Write the Result there; '-' prints it alone.")] = "",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table: only errors and --json.")] = False,
+) -> None:
+    """Build, run, measure, verify: latency, memory, layers, and whether the outputs are right. Exit 7 if they are not."""
+    import sys
+
+    from mcuml import bench as procedure
+    from mcuml import pipeline, report, results
+    from mcuml.board import load
+    from mcuml.cli._console import show, stages, tell
+    from mcuml.cli._defaults import default_board
+    from mcuml.cli._oracle import MISSING, find_oracle
+    from mcuml.errors import CheckError, RequestError
+
+    if samples != "all" and not (samples.isdecimal() and int(samples)):
+        raise RequestError(f"--samples is '{samples}'.", "", "Give a number of at least 1, or 'all'.")
+    count = None if samples == "all" else int(samples)
+    request = procedure.Request(
+        model, load(board or default_board()), data, labels, count, board_samples, runs, ("mcuml", *sys.argv[1:])
+    )
+    with stages(quiet) as progress:
+        progress("read the model and plan its memory")
+        done = procedure.bench(pipeline.prepare(model), request, find_oracle(), progress)
+    text = results.to_json(done.result)
+    if json == "-":
+        print(text, end="")
+    elif json:
+        results.save(text, Path(json))
+    if json != "-" and not quiet:
+        show(report.result(done.result))
+    verify = done.result.verify
+    if verify is None and not quiet:
+        tell(MISSING)
+    if verify is not None and not verify.passed:
+        raise CheckError(
+            f"{model.name}: outputs on {request.board.name} or of the host build differ from {verify.oracle}.",
+            report.difference(verify.first_difference) if verify.first_difference else "",
+            "This is a bug in mcuml; please report it with the model.",
+        )
