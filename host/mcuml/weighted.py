@@ -77,3 +77,19 @@ def bias_f32(bias: Tensor | None, channels: int) -> Constant:
 def plain_table(scaling: lanes.Requantization) -> Constant:
     """int32 (N, 3): bias, multiplier, shift (> 0 is left), for the kernels that call requantize()."""
     return Constant("channels", np.stack([scaling.bias, scaling.multiplier, scaling.shift], 1).astype(np.int32))
+
+
+def unroll_f32(depth: int) -> tuple[int, int]:
+    """(elements per loop body, elements in all) for `depth` elements that are copied and can be padded: least cycles, 23
+    per element and 9 per turn of the loop."""
+    choices = [(23 * body * turns + 9 * turns, -body, body * turns) for body in range(1, 10) for turns in [-(-depth // body)]]
+    _, body, taps = min(choices)
+    return -body, taps
+
+
+def pad_f32(weights: np.ndarray, taps: int) -> Constant:
+    """float32 (at least 4, `taps`) of weights (N, K), filled up with zeros: the kernels take four channels at a time."""
+    channels, depth = weights.shape
+    padded = np.zeros((max(channels, 4), taps), np.float32)
+    padded[:channels, :depth] = weights
+    return Constant("weights", padded)

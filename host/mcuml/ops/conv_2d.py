@@ -1,4 +1,4 @@
-"""CONV_2D: int8 through dual-byte lanes or plain C, float32 plain; any stride, dilation and padding."""
+"""CONV_2D: int8 through dual-byte lanes or plain C, float32; any stride, dilation and padding."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from mcuml import lanes
 from mcuml.geometry import Axis, overlap_distance, window
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator, require
-from mcuml.weighted import bias_f32, channel_scales, check_weighted, plain_table, weighted
+from mcuml.weighted import bias_f32, channel_scales, check_weighted, pad_f32, plain_table, unroll_f32, weighted
 
 
 @dataclass(frozen=True)
@@ -49,39 +51,44 @@ class Conv2D(Operator):
         check_weighted(node, graph, axis=0)
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
-        source, weights, bias, output = weighted(node, graph)
-        vertical, horizontal = self._axes(node, graph)
-        channels, kernel_h, kernel_w, depth = weights.shape
-        params: dict[str, Any] = {
-            "height": vertical, "width": horizontal, "in_channels": depth, "out_channels": channels,
-            "pointwise": kernel_h * kernel_w == vertical.stride == horizontal.stride == 1,
-        }  # fmt: skip
-        macs = vertical.out * horizontal.out * weights.elements
-        distance = overlap_distance(vertical, horizontal, depth, channels, 1 if source.dtype == "int8" else 4)
+        _, weights, _, _ = weighted(node, graph)
         assert weights.data is not None
-        if source.dtype == "float32":
-            low, high = float_activation_range(self.activation)
-            return Kernel(
-                "conv_2d_plain",
-                params | {"real": True, "low": low, "high": high},
-                (Constant("weights", weights.data), bias_f32(bias, channels)),
-                macs=macs,
-            )
-        low_q, high_q = activation_range(self.activation, output)
-        scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(source, weights, output))
-        reach = max(128 + source.zero_point, 127 - source.zero_point)
-        params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
-        matrix = weights.data.reshape(channels, -1)
-        table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
-        body, pairs = lanes.unroll(matrix.shape[1])
-        packed = lanes.pack(matrix, reach, depth % 4 == 0, pairs)
-        if table is None or packed is None:
-            constants = (Constant("weights", weights.data), plain_table(scaling))
-            return Kernel("conv_2d_plain", params | {"real": False}, constants, macs=macs)
-        params |= {"body": body, "pairs": pairs}
-        constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(channels)]))
-        return Kernel("conv_2d_s8", params, constants, pairs * 8, (Overlap(0, 0, distance),), macs)
+        return convolution(node, graph, weights.data, *self._axes(node, graph), self.activation)
 
     def _axes(self, node: Node, graph: Graph) -> tuple[Axis, Axis]:
         source, weights = graph.tensors[node.inputs[0]], graph.tensors[node.inputs[1]]
         return window(node, graph, source, (weights.shape[1], weights.shape[2]), self.stride, self.dilation, self.padding)
+
+
+def convolution(node: Node, graph: Graph, filters: np.ndarray, vertical: Axis, horizontal: Axis, activation: str) -> Kernel:
+    """The kernel of a convolution with `filters` (N, KH, KW, C), int8 or float32; scales and bias are the node's own."""
+    source, weights, bias, output = weighted(node, graph)
+    channels, kernel_h, kernel_w, depth = filters.shape
+    pointwise = kernel_h * kernel_w == vertical.stride == horizontal.stride == 1
+    params: dict[str, Any] = {
+        "height": vertical, "width": horizontal, "in_channels": depth, "out_channels": channels, "pointwise": pointwise,
+    }  # fmt: skip
+    macs = vertical.out * horizontal.out * filters.size
+    matrix = filters.reshape(channels, -1)
+    item = 1 if source.dtype == "int8" else 4
+    overlaps = (Overlap(0, 0, overlap_distance(vertical, horizontal, depth, channels, item)),)
+    if source.dtype == "float32":
+        low, high = float_activation_range(activation)
+        body, taps = unroll_f32(matrix.shape[1])
+        constants = (pad_f32(matrix, taps), bias_f32(bias, channels))
+        return Kernel(
+            "conv_2d_f32", params | {"low": low, "high": high, "body": body, "taps": taps}, constants, taps * 8, overlaps, macs
+        )
+    low_q, high_q = activation_range(activation, output)
+    scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(source, weights, output))
+    reach = max(128 + source.zero_point, 127 - source.zero_point)
+    params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
+    table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
+    body, pairs = lanes.unroll(matrix.shape[1])
+    packed = lanes.pack(matrix, reach, depth % 4 == 0, pairs)
+    if table is None or packed is None:
+        return Kernel(
+            "conv_2d_plain", params, (Constant("weights", np.ascontiguousarray(filters)), plain_table(scaling)), macs=macs
+        )
+    constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(channels)]))
+    return Kernel("conv_2d_s8", params | {"body": body, "pairs": pairs}, constants, pairs * 8, overlaps, macs)

@@ -13,6 +13,7 @@ from mcuml.geometry import Axis, window
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator, require
+from mcuml.ops.conv_2d import convolution
 from mcuml.weighted import bias_f32, channel_scales, check_weighted, plain_table, weighted
 
 
@@ -53,6 +54,8 @@ class DepthwiseConv2D(Operator):
         source, weights, bias, output = weighted(node, graph)
         vertical, horizontal = self._axes(node, graph)
         assert weights.data is not None
+        if source.shape[3] == 1:  # each output channel sees all of the input: a convolution
+            return convolution(node, graph, weights.data.transpose(3, 1, 2, 0), vertical, horizontal, self.activation)
         params: dict[str, Any] = {
             "height": vertical, "width": horizontal, "in_channels": source.shape[3], "out_channels": output.shape[3],
             "real": source.dtype == "float32",

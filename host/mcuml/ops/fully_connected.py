@@ -12,7 +12,7 @@ from mcuml import lanes
 from mcuml.graph import Constant, Graph, Kernel, Node
 from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator, require
-from mcuml.weighted import bias_f32, check_weighted, plain_table, weighted
+from mcuml.weighted import bias_f32, check_weighted, pad_f32, plain_table, weighted
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,13 @@ class FullyConnected(Operator):
         source, weights, bias, output = weighted(node, graph)
         rows, depth = weights.shape
         assert weights.data is not None
-        params: dict[str, Any] = {
-            "real": source.dtype == "float32",
-            "batch": source.elements // depth,
-            "depth": depth,
-            "rows": rows,
-        }
+        params: dict[str, Any] = {"batch": source.elements // depth, "depth": depth, "rows": rows}
         macs = source.elements // depth * weights.elements
         if source.dtype == "float32":
             low, high = float_activation_range(self.activation)
-            return Kernel(
-                "fully_connected",
-                params | {"low": low, "high": high},
-                (Constant("weights", weights.data), bias_f32(bias, rows)),
-                macs=macs,
-            )
+            body = max(b for b in range(1, 10) if depth % b == 0)
+            constants = (pad_f32(weights.data, depth), bias_f32(bias, rows))
+            return Kernel("fully_connected_f32", params | {"low": low, "high": high, "body": body}, constants, macs=macs)
         assert weights.quant is not None
         # GetQuantizedConvolutionMultipler: the product of the two scales is a float, unlike a convolution's.
         real = [float(np.float32(source.scale) * np.float32(s)) / output.scale for s in weights.quant.scale]
@@ -69,9 +61,9 @@ class FullyConnected(Operator):
         params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
         reach = max(128 + source.zero_point, 127 - source.zero_point)
         table = lanes.channel_table(weights.data, scaling, reach, output.zero_point)
-        body = lanes.unroll_exactly(depth)
-        packed = lanes.pack(weights.data, reach, True, depth // 2) if body else None
+        unrolled = lanes.unroll_exactly(depth)
+        packed = lanes.pack(weights.data, reach, True, depth // 2) if unrolled else None
         if table is None or packed is None:
             return Kernel("fully_connected", params, (Constant("weights", weights.data), plain_table(scaling)), macs=macs)
         constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(rows)]))
-        return Kernel("fully_connected_s8", params | {"body": body}, constants, macs=macs)
+        return Kernel("fully_connected_s8", params | {"body": unrolled}, constants, macs=macs)
