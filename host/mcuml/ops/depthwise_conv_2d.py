@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mcuml import lanes
-from mcuml.geometry import Axis, window
+from mcuml.geometry import Axis, overlap_distance, window
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator, require
@@ -58,13 +58,17 @@ class DepthwiseConv2D(Operator):
             return convolution(node, graph, weights.data.transpose(3, 1, 2, 0), vertical, horizontal, self.activation)
         params: dict[str, Any] = {
             "height": vertical, "width": horizontal, "in_channels": source.shape[3], "out_channels": output.shape[3],
-            "real": source.dtype == "float32",
+            "real": source.dtype == "float32", "multiplier": output.shape[3] // source.shape[3],
         }  # fmt: skip
         macs = vertical.out * horizontal.out * weights.elements
+        # One pixel's channels are written one by one while its window's later channels are still needed.
+        item = output.bytes // output.elements
+        distance = overlap_distance(vertical, horizontal, source.shape[3], output.shape[3], item) + output.shape[3] * item
+        overlaps = (Overlap(0, 0, distance),)
         if source.dtype == "float32":
             low, high = float_activation_range(self.activation)
             constants = (Constant("weights", weights.data), bias_f32(bias, output.shape[3]))
-            return Kernel("depthwise_conv_2d", params | {"low": low, "high": high}, constants, macs=macs)
+            return Kernel("depthwise_conv_2d", params | {"low": low, "high": high}, constants, overlaps=overlaps, macs=macs)
         low_q, high_q = activation_range(self.activation, output)
         scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(source, weights, output))
         params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
@@ -76,7 +80,8 @@ class DepthwiseConv2D(Operator):
         )
         if table is not None and _is_3x3(vertical, horizontal) and source.shape[3] == output.shape[3]:
             return _by_lines(vertical, horizontal, weights.data, table, params, macs)
-        return Kernel("depthwise_conv_2d", params, (Constant("weights", weights.data), plain_table(scaling)), macs=macs)
+        constants = (Constant("weights", weights.data), plain_table(scaling))
+        return Kernel("depthwise_conv_2d", params, constants, overlaps=overlaps, macs=macs)
 
     def _axes(self, node: Node, graph: Graph) -> tuple[Axis, Axis]:
         source, weights = graph.tensors[node.inputs[0]], graph.tensors[node.inputs[1]]
