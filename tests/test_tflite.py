@@ -257,3 +257,17 @@ def test_shared_models_are_read(shared: Path):
     for path in sorted((shared / "models").glob("*/*.tflite")):
         raw = tflite.read(path.read_bytes(), path.name)
         assert raw.operators and len(tflite._sorted(raw)) == len(raw.operators)
+
+
+@pytest.mark.parametrize(
+    "name, scheme",
+    [
+        ("mlperf_tiny/ad01_int8", "int8"),
+        ("cnn_on_mcu/13_fashion_mnist_integeronly_model", "int8"),  # float32 at its ends
+        ("mlperf_tiny/pretrainedResnet", "float32"),
+        ("mlperf_tiny/kws_ref_model_float32", "dynamic"),
+        ("cnn_on_mcu/10_fashion_mnist_float16_model", "float16"),
+    ],
+)
+def test_scheme(shared, name, scheme):
+    assert tflite.load(shared / "models" / f"{name}.tflite").scheme == scheme

@@ -120,8 +120,8 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Tensors, nodes in an executable order, and which tensors come in and go out. `sha256` and `file_bytes` are the
-    model file's."""
+    """Tensors, nodes in an executable order, and which tensors come in and go out. `sha256`, `file_bytes` and `scheme`
+    (int8, int16x8, float32, float16 or dynamic) are the model file's."""
 
     name: str
     tensors: tuple[Tensor, ...]
@@ -130,24 +130,11 @@ class Graph:
     outputs: tuple[int, ...]
     sha256: str = ""
     file_bytes: int = 0
+    scheme: str = ""
 
     @property
     def macs(self) -> int:
         return sum(node.kernel.macs for node in self.nodes if node.kernel)
-
-    @property
-    def scheme(self) -> str:
-        """ "int8", "float32", ... by what the weighted operators compute in; for a graph without any, its inputs' type."""
-        for node in self.nodes:
-            if len(node.inputs) > 1 and node.inputs[1] != ABSENT and self.tensors[node.inputs[1]].is_const:
-                activation, weight = self.tensors[node.inputs[0]].dtype, self.tensors[node.inputs[1]].dtype
-                if activation in ("int8", "float32", "int16"):
-                    return (
-                        {"int16": "int16x8"}.get(activation, activation)
-                        if activation != "float32" or weight == "float32"
-                        else "dynamic"
-                    )
-        return self.tensors[self.inputs[0]].dtype
 
 
 def describe(node: Node, graph: Graph) -> str:

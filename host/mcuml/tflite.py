@@ -61,11 +61,23 @@ def load(path: Path) -> Graph:
         raw.outputs,
         sha256=hashlib.sha256(data).hexdigest(),
         file_bytes=len(data),
+        scheme=_scheme(raw),
     )
     try:
         return verify(graph, after="import")
     except ModelError as error:
         raise ModelError(f"'{path}': {error.what}", error.evidence, error.try_next) from None
+
+
+def _scheme(raw: RawModel) -> str:
+    """int8, int16x8, float32, float16 or dynamic, by the types of the constants and of the tensors between them."""
+    constants = {t.dtype for t in raw.tensors if t.is_const}
+    activations = {t.dtype for t in raw.tensors if not t.is_const}
+    signs = {
+        "float16": "float16" in constants, "int16x8": "int16" in activations, "int8": "int8" in activations,
+        "dynamic": "int8" in constants,
+    }  # fmt: skip
+    return next((scheme for scheme, seen in signs.items() if seen), "float32")
 
 
 def file_bytes(path: Path) -> bytes:

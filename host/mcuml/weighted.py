@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from mcuml import lanes
-from mcuml.graph import ABSENT, Constant, Graph, Node, Tensor
+from mcuml.geometry import Axis
+from mcuml.graph import ABSENT, Constant, Graph, Kernel, Node, Tensor
+from mcuml.numerics import float_activation_range
 from mcuml.ops import require, tensors
+
+HYBRID = ("float32", "int8", "float32")  # input, weights, output of a dynamic-range layer
 
 
 def weighted(node: Node, graph: Graph) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
@@ -22,12 +28,13 @@ def weighted(node: Node, graph: Graph) -> tuple[Tensor, Tensor, Tensor | None, T
     return inputs[0], inputs[1], inputs[2] if len(inputs) == 3 else None, outputs[0]
 
 
-def check_weighted(node: Node, graph: Graph, axis: int) -> None:
-    """Types and quantization of an operator with weights whose output channels lie along weight dimension `axis`."""
+def check_weighted(node: Node, graph: Graph, axis: int, hybrid: bool = False) -> None:
+    """Types and quantization of an operator with weights whose output channels lie along weight dimension `axis`. `hybrid`:
+    float activations with int8 weights of one scale are served too."""
     source, weights, bias, output = weighted(node, graph)
     kinds = (source.dtype, weights.dtype, output.dtype)
     require(
-        kinds in (("int8",) * 3, ("float32",) * 3),
+        kinds in (("int8",) * 3, ("float32",) * 3) or (hybrid and kinds == HYBRID),
         node,
         graph,
         f"types {kinds} are not served.",
@@ -43,7 +50,10 @@ def check_weighted(node: Node, graph: Graph, axis: int) -> None:
             graph,
             f"its bias must be {channels} constant {wanted} values.",
         )
-    if source.dtype == "int8":
+    if kinds == HYBRID:
+        one = weights.quant is not None and weights.quant.per_tensor and weights.zero_point == 0 and 0 < weights.scale < math.inf
+        require(one, node, graph, "its int8 weights need one scale and zero point 0, for its activations are float32.")
+    elif source.dtype == "int8":
         quant = weights.quant
         require(source.scale > 0 and output.scale > 0, node, graph, "its input and output need a scale.")
         require(
@@ -93,3 +103,21 @@ def pad_f32(weights: np.ndarray, taps: int) -> Constant:
     padded = np.zeros((max(channels, 4), taps), np.float32)
     padded[:channels, :depth] = weights
     return Constant("weights", padded)
+
+
+def hybrid_kernel(
+    node: Node, graph: Graph, filters: np.ndarray, vertical: Axis, horizontal: Axis, activation: str, batch: int = 1
+) -> Kernel:
+    """The kernel of a dynamic-range layer with `filters` (N, KH, KW, C), int8, `batch` times in a row.
+
+    Formulas: SymmetricQuantizeFloats and EvalHybrid in tensorflow/lite/kernels/{conv,fully_connected}.cc."""
+    _, weights, bias, _ = weighted(node, graph)
+    low, high = float_activation_range(activation)
+    channels, _, _, depth = filters.shape
+    size = vertical.size * horizontal.size * depth
+    params = {
+        "height": vertical, "width": horizontal, "in_channels": depth, "out_channels": channels, "low": low, "high": high,
+        "scale": weights.scale, "batch": batch, "in_elements": size, "out_elements": vertical.out * horizontal.out * channels,
+    }  # fmt: skip
+    constants = (Constant("weights", filters), bias_f32(bias, channels))
+    return Kernel("conv_2d_hybrid", params, constants, size, macs=batch * vertical.out * horizontal.out * filters.size)

@@ -1,4 +1,4 @@
-"""CONV_2D: int8 through dual-byte lanes or plain C, float32; any stride, dilation and padding."""
+"""CONV_2D: int8 through dual-byte lanes or plain C, float32, float32 with int8 weights; any stride, dilation and padding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcuml.geometry import Axis, overlap_distance, window
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator, require
-from mcuml.weighted import bias_f32, channel_scales, check_weighted, pad_f32, plain_table, unroll_f32, weighted
+from mcuml.weighted import bias_f32, channel_scales, check_weighted, hybrid_kernel, pad_f32, plain_table, unroll_f32, weighted
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,13 @@ class Conv2D(Operator):
             "its weights and input differ in channels (grouped convolution is not served).",
         )
         require(weights.shape[0] == output.shape[3], node, graph, "its weights and output differ in channels.")
-        check_weighted(node, graph, axis=0)
+        check_weighted(node, graph, axis=0, hybrid=True)
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
-        _, weights, _, _ = weighted(node, graph)
+        source, weights, _, _ = weighted(node, graph)
         assert weights.data is not None
+        if source.dtype != weights.dtype:
+            return hybrid_kernel(node, graph, weights.data, *self._axes(node, graph), self.activation)
         return convolution(node, graph, weights.data, *self._axes(node, graph), self.activation)
 
     def _axes(self, node: Node, graph: Graph) -> tuple[Axis, Axis]:

@@ -1,4 +1,4 @@
-"""FULLY_CONNECTED: int8 (per tensor) and float32, any batch."""
+"""FULLY_CONNECTED: int8 (per tensor), float32, and float32 with int8 weights; any batch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mcuml import lanes
+from mcuml.geometry import Axis
 from mcuml.graph import Constant, Graph, Kernel, Node
 from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator, require
-from mcuml.weighted import bias_f32, check_weighted, pad_f32, plain_table, weighted
+from mcuml.weighted import bias_f32, check_weighted, hybrid_kernel, pad_f32, plain_table, weighted
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,16 @@ class FullyConnected(Operator):
             graph,
             "its output's shape does not follow.",
         )
-        check_weighted(node, graph, axis=0)
+        check_weighted(node, graph, axis=0, hybrid=True)
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
         source, weights, bias, output = weighted(node, graph)
         rows, depth = weights.shape
         assert weights.data is not None
+        if source.dtype != weights.dtype:
+            pixel = Axis(1, 1, 1, 1, 1, 0)
+            filters = weights.data.reshape(rows, 1, 1, depth)
+            return hybrid_kernel(node, graph, filters, pixel, pixel, self.activation, source.elements // depth)
         params: dict[str, Any] = {"batch": source.elements // depth, "depth": depth, "rows": rows}
         macs = source.elements // depth * weights.elements
         if source.dtype == "float32":
