@@ -14,8 +14,9 @@ import numpy as np
 import unicorn
 from unicorn import arm_const as uc_arm
 
-from mcuml.board import Board
-from mcuml.errors import LinkError
+from mcuml.board import Board, load_all
+from mcuml.errors import LinkError, RequestError
+from mcuml.link import interrupts
 from mcuml.link.base import Link
 from mcuml.link.cycles import BlockCost, CortexM4
 from mcuml.link.debug import Program
@@ -38,6 +39,17 @@ _FAULTS = {
     unicorn.UC_ERR_INSN_INVALID: "undefined instruction",
     unicorn.UC_ERR_EXCEPTION: "exception",
 }
+
+
+def check_simulated(board: Board) -> None:
+    """Raise RequestError, with the boards that are, unless the virtual board serves `board`: its cycle table is a Cortex-M4's."""
+    if board.simulators.virtual is None:
+        served = ", ".join(b.name for b in load_all() if b.simulators.virtual)
+        raise RequestError(
+            f"mcuml has no simulator for {board.name} ({board.cpu.title}).",
+            f"Simulated are: {served}.",
+            f"Take one of these, or build the firmware alone: mcuml build MODEL --board {board.name}",
+        )
 
 
 class VirtualBoard(Link):
@@ -135,7 +147,8 @@ class VirtualBoard(Link):
     def _slice(self, seconds: float) -> None:
         self._idle = False
         try:
-            self._uc.emu_start(self._pc | 1, 0xFFFFFFFE, timeout=max(1000, int(seconds * 1e6)))
+            with interrupts.held():
+                self._uc.emu_start(self._pc | 1, 0xFFFFFFFE, timeout=max(1000, int(seconds * 1e6)))
         except unicorn.UcError as error:
             self._pc = self._uc.reg_read(uc_arm.UC_ARM_REG_PC)
             self._dead = self._dead or self._fault(_FAULTS.get(error.errno, str(error)))

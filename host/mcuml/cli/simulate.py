@@ -1,0 +1,51 @@
+"""`mcuml simulate MODEL`: the virtual board alone, for any program that speaks its serial protocol."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def simulate(
+    model: Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)],
+    board: Annotated[str, typer.Option(help="A board's name or file; mcuml boards marks the default.")] = "",
+    pty: Annotated[bool, typer.Option("--pty", help="Serve a pseudo-terminal and print its path; Ctrl-C ends it.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but the path, or the device's own bytes.")] = False,
+) -> None:
+    """The virtual board on stdin and stdout, or with --pty behind a pseudo-terminal that any serial program can open."""
+    import os
+    import sys
+
+    from mcuml import bench, pipeline
+    from mcuml import build as builder
+    from mcuml.board import load
+    from mcuml.cli._console import stages, tell
+    from mcuml.cli._defaults import default_board
+    from mcuml.fit import check_fit
+    from mcuml.link.pty import serve
+    from mcuml.link.virtual import VirtualBoard
+
+    target = load(board or default_board())
+    with stages(quiet) as progress:
+        progress("read the model and plan its memory")
+        plan = pipeline.prepare(model)
+        check_fit(plan, target)
+        progress("build")
+        image = builder.build_firmware(bench.firmware_files(plan, target), target)
+
+    def ready(path: str) -> None:
+        print(path, flush=True)
+        if not quiet:
+            tell(f"{plan.graph.name} on virtual {target.name}; times are estimated. Try: python -m serial.tools.miniterm {path}")
+
+    with VirtualBoard(image.elf, target) as link:
+        if pty:
+            serve(link, ready)
+        received = b""  # the first round brings the greeting
+        while True:
+            link.write(received)
+            while said := link.read(60):
+                sys.stdout.buffer.write(said)
+            sys.stdout.buffer.flush()
+            if not (received := os.read(sys.stdin.fileno(), 4096)):
+                return
