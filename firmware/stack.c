@@ -19,12 +19,19 @@ uint32_t stack_used(void)
 
 #define PAINT 0xA5A5A5A5u
 #define OWN_FRAME 16 /* words below the frame address that this function itself may use */
+#define MOST 0x4000  /* words that are painted and searched: on a part with megabytes of RAM more would take seconds */
 
 extern uint32_t __stack_bottom[], __stack_top[]; /* from the linker script */
 
+/* The first word that is painted. */
+static volatile uint32_t *first(void)
+{
+    return __stack_top - __stack_bottom > MOST ? __stack_top - MOST : __stack_bottom;
+}
+
 __attribute__((noinline)) void stack_paint(void)
 {
-    volatile uint32_t *p = __stack_bottom, *end = (uint32_t *)__builtin_frame_address(0) - OWN_FRAME;
+    volatile uint32_t *p = first(), *end = (uint32_t *)__builtin_frame_address(0) - OWN_FRAME;
     while (p < end) {
         *p++ = PAINT;
     }
@@ -37,7 +44,7 @@ uint32_t stack_size(void)
 
 uint32_t stack_used(void)
 {
-    volatile uint32_t *p = __stack_bottom;
+    volatile uint32_t *p = first();
     while (p < __stack_top && *p == PAINT) {
         p++;
     }

@@ -18,7 +18,7 @@ from mcuml.fit import check_fit
 from mcuml.graph import Graph
 from mcuml.host_model import HostModel
 from mcuml.hostbuild import host_library
-from mcuml.link.virtual import VirtualBoard
+from mcuml.link.virtual import VirtualBoard, check_simulated
 from mcuml.plan import Plan
 from mcuml.render import render_model
 from mcuml.run.firmware import config_header
@@ -73,6 +73,7 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
 
     Raises FitError before any compiler runs, RequestError for data that does not match, BuildError, LinkError."""
     graph, board = plan.graph, request.board
+    check_simulated(board)
     check_fit(plan, board)
     inputs = [graph.tensors[t] for t in graph.inputs]
     if request.data is None:
