@@ -1,31 +1,58 @@
 """CONV_2D against TFLite Micro: odd channels, windows, strides, dilations, activations, with and without the fast kernel."""
 
-import numpy as np
 import pytest
+
 from modelmaker import conv, model, random_tensor
-from ops.native import check
+from ops.flavour import FLAVOURS, season
+from ops.harness import compare
 
-CASES = [  # (type, height, width, channels in, channels out, window, stride, dilation, padding, activation)
-    ("int8", 5, 4, 8, 8, (1, 1), (1, 1), (1, 1), "SAME", "RELU"),
-    ("int8", 5, 5, 3, 7, (1, 1), (1, 1), (1, 1), "VALID", "NONE"),
-    ("int8", 5, 5, 6, 3, (1, 1), (1, 1), (1, 1), "VALID", "NONE"),
-    ("int8", 3, 3, 16, 5, (1, 1), (1, 1), (1, 1), "SAME", "RELU6"),
-    ("int8", 1, 1, 12, 4, (1, 1), (1, 1), (1, 1), "SAME", "NONE"),
-    ("int8", 7, 6, 4, 9, (3, 3), (1, 1), (1, 1), "SAME", "RELU"),
-    ("int8", 7, 6, 3, 8, (3, 3), (2, 2), (1, 1), "SAME", "RELU6"),
-    ("int8", 9, 8, 4, 6, (3, 3), (1, 1), (2, 2), "SAME", "NONE"),
-    ("int8", 9, 8, 5, 6, (5, 3), (3, 2), (1, 2), "VALID", "RELU_N1_TO_1"),
-    ("int8", 12, 5, 1, 16, (10, 4), (2, 2), (1, 1), "SAME", "RELU"),
-    ("float32", 7, 6, 3, 5, (3, 3), (2, 1), (1, 1), "SAME", "RELU6"),
-    ("float32", 6, 6, 2, 4, (2, 2), (1, 1), (2, 1), "VALID", "NONE"),
+ONE, TWO = (1, 1), (2, 2)
+SHAPES = [  # (height, width, channels in, channels out, window, stride, dilation, padding, activation)
+    (5, 4, 8, 8, ONE, ONE, ONE, "SAME", "RELU"),
+    (5, 5, 3, 7, ONE, ONE, ONE, "VALID", "NONE"),
+    (5, 5, 6, 3, ONE, ONE, ONE, "VALID", "NONE"),
+    (3, 3, 16, 5, ONE, ONE, ONE, "SAME", "RELU6"),
+    (1, 1, 12, 4, ONE, ONE, ONE, "SAME", "NONE"),
+    (1, 1, 1, 1, ONE, ONE, ONE, "SAME", "NONE"),
+    (4, 3, 20, 12, ONE, ONE, ONE, "SAME", "RELU_N1_TO_1"),
+    (7, 5, 9, 6, ONE, TWO, ONE, "SAME", "NONE"),
+    (7, 6, 4, 9, (3, 3), ONE, ONE, "SAME", "RELU"),
+    (7, 6, 3, 8, (3, 3), TWO, ONE, "SAME", "RELU6"),
+    (7, 5, 1, 5, (3, 3), TWO, ONE, "VALID", "RELU"),
+    (9, 8, 4, 6, (3, 3), ONE, TWO, "SAME", "NONE"),
+    (9, 8, 2, 4, (3, 3), ONE, TWO, "VALID", "RELU6"),
+    (9, 8, 5, 6, (5, 3), (3, 2), (1, 2), "VALID", "RELU_N1_TO_1"),
+    (12, 5, 1, 16, (10, 4), TWO, ONE, "SAME", "RELU"),
+    (2, 2, 3, 5, (5, 5), ONE, ONE, "SAME", "NONE"),
+    (1, 13, 7, 4, (1, 3), ONE, ONE, "SAME", "NONE"),
+    (13, 1, 7, 4, (4, 1), (3, 1), ONE, "VALID", "NONE"),
+    (3, 3, 8, 6, (3, 3), ONE, ONE, "VALID", "NONE"),
 ]
+CASES = [("int8", *shape, "channel", "usual") for shape in SHAPES]
+CASES += [("int8", *shape, "tensor", "usual") for shape in SHAPES[::4]]
+CASES += [("float32", *shape, "tensor", "usual") for shape in SHAPES[::2]]
+CASES += [
+    ("int8", 4, 5, 8, 6, window, ONE, ONE, "SAME", "NONE", "channel", flavour)
+    for window in (ONE, (3, 3))
+    for flavour in FLAVOURS[1:]
+]
+CASES += [("float32", 4, 5, 3, 6, (2, 2), ONE, ONE, "SAME", "NONE", "tensor", "no bias")]
 
 
-@pytest.mark.parametrize("per_channel", [True, False], ids=["per-channel", "per-tensor"])
-@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c)).replace(" ", ""))
-def test_matches_tflite_micro(case, per_channel, tmp_path):
-    dtype, height, width, depth, channels, window, stride, dilation, padding, activation = case
-    rng = np.random.default_rng(len(str(case)))
+def make(rng, dtype, height, width, depth, channels, window, stride, dilation, padding, activation, scales, flavour):
     x = random_tensor(rng, "x", dtype, (1, height, width, depth))
-    layer = conv(rng, x, channels, window, stride, dilation, padding, activation, per_channel)
-    check(model([layer], [x], layer.outputs), tmp_path)
+    layer = season(conv(rng, x, channels, window, stride, dilation, padding, activation, scales == "channel"), flavour, 0)
+    return model([layer], [x], layer.outputs)
+
+
+test_matches_tflite_micro = compare(CASES, make)
+
+SWEEP = [
+    ("int8", height, width, depth, channels, window, stride, dilation, padding, "NONE", "channel", "usual")
+    for height, width in ((6, 7), (5, 4))
+    for depth in (1, 2, 3, 4, 5, 8, 11, 16)
+    for channels in (1, 3, 4, 6, 8)
+    for window, stride, dilation in ((ONE, ONE, ONE), ((3, 3), ONE, ONE), ((3, 3), TWO, ONE), ((2, 3), ONE, TWO))
+    for padding in ("SAME", "VALID")
+]
+test_sweep = pytest.mark.slow(compare(SWEEP, make))

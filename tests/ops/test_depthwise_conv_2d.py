@@ -1,32 +1,60 @@
 """DEPTHWISE_CONV_2D against TFLite Micro: the 3x3 line kernel along rows and columns, and everything it does not take."""
 
-import numpy as np
 import pytest
+
 from modelmaker import conv, model, random_tensor
-from ops.native import check
+from ops.flavour import FLAVOURS, season
+from ops.harness import compare
 
-CASES = [  # (type, height, width, channels in, multiplier, window, stride, dilation, padding, activation)
-    ("int8", 7, 6, 4, 1, (3, 3), (1, 1), (1, 1), "SAME", "RELU"),
-    ("int8", 25, 5, 3, 1, (3, 3), (1, 1), (1, 1), "SAME", "RELU6"),
-    ("int8", 6, 9, 5, 1, (3, 3), (1, 1), (1, 1), "VALID", "NONE"),
-    ("int8", 8, 8, 4, 1, (3, 3), (2, 2), (1, 1), "SAME", "RELU"),
-    ("int8", 9, 7, 4, 1, (3, 3), (2, 2), (1, 1), "VALID", "NONE"),
-    ("int8", 1, 1, 4, 1, (3, 3), (1, 1), (1, 1), "SAME", "NONE"),
-    ("int8", 2, 3, 4, 1, (3, 3), (2, 2), (1, 1), "SAME", "NONE"),
-    ("int8", 7, 6, 4, 2, (3, 3), (1, 1), (1, 1), "SAME", "RELU"),
-    ("int8", 9, 9, 3, 1, (5, 5), (1, 1), (1, 1), "SAME", "NONE"),
-    ("int8", 9, 9, 3, 1, (3, 3), (1, 1), (2, 2), "SAME", "NONE"),
-    ("int8", 9, 9, 3, 1, (3, 3), (3, 2), (1, 1), "VALID", "NONE"),
-    ("float32", 7, 6, 4, 3, (3, 3), (1, 1), (1, 1), "SAME", "RELU"),
-    ("float32", 8, 8, 2, 1, (3, 2), (2, 1), (1, 1), "VALID", "NONE"),
+ONE, TWO = (1, 1), (2, 2)
+SHAPES = [  # (height, width, channels in, multiplier, window, stride, dilation, padding, activation)
+    (7, 6, 4, 1, (3, 3), ONE, ONE, "SAME", "RELU"),
+    (25, 5, 3, 1, (3, 3), ONE, ONE, "SAME", "RELU6"),
+    (5, 25, 3, 1, (3, 3), ONE, ONE, "SAME", "NONE"),
+    (6, 9, 5, 1, (3, 3), ONE, ONE, "VALID", "NONE"),
+    (8, 8, 4, 1, (3, 3), TWO, ONE, "SAME", "RELU"),
+    (9, 7, 4, 1, (3, 3), TWO, ONE, "VALID", "NONE"),
+    (9, 7, 4, 1, (3, 3), TWO, ONE, "SAME", "RELU_N1_TO_1"),
+    (1, 1, 4, 1, (3, 3), ONE, ONE, "SAME", "NONE"),
+    (2, 3, 4, 1, (3, 3), TWO, ONE, "SAME", "NONE"),
+    (3, 3, 1, 1, (3, 3), ONE, ONE, "VALID", "NONE"),
+    (1, 9, 3, 1, (3, 3), ONE, ONE, "SAME", "NONE"),
+    (7, 6, 4, 2, (3, 3), ONE, ONE, "SAME", "RELU"),
+    (5, 6, 1, 8, (10, 4), TWO, ONE, "SAME", "RELU"),
+    (9, 9, 3, 1, (5, 5), ONE, ONE, "SAME", "NONE"),
+    (9, 9, 3, 1, (3, 3), ONE, TWO, "SAME", "NONE"),
+    (9, 9, 3, 1, (3, 3), (3, 2), ONE, "VALID", "NONE"),
+    (8, 8, 5, 1, (3, 3), (1, 2), ONE, "SAME", "NONE"),
+    (8, 8, 2, 3, (3, 2), (2, 1), (1, 2), "VALID", "RELU6"),
+    (5, 4, 6, 1, ONE, ONE, ONE, "SAME", "NONE"),
+    (13, 1, 5, 1, (7, 1), ONE, ONE, "SAME", "NONE"),
 ]
+CASES = [("int8", *shape, "channel", "usual") for shape in SHAPES]
+CASES += [("int8", *shape, "tensor", "usual") for shape in SHAPES[::4]]
+CASES += [("float32", *shape, "tensor", "usual") for shape in SHAPES[::2]]
+CASES += [
+    ("int8", 4, 5, 6, multiplier, (3, 3), ONE, ONE, "SAME", "NONE", "channel", flavour)
+    for multiplier in (1, 2)
+    for flavour in FLAVOURS[1:]
+]
+CASES += [("float32", 4, 5, 3, 1, (3, 3), ONE, ONE, "SAME", "NONE", "tensor", "no bias")]
 
 
-@pytest.mark.parametrize("per_channel", [True, False], ids=["per-channel", "per-tensor"])
-@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c)).replace(" ", ""))
-def test_matches_tflite_micro(case, per_channel, tmp_path):
-    dtype, height, width, depth, multiplier, window, stride, dilation, padding, activation = case
-    rng = np.random.default_rng(len(str(case)))
+def make(rng, dtype, height, width, depth, multiplier, window, stride, dilation, padding, activation, scales, flavour):
     x = random_tensor(rng, "x", dtype, (1, height, width, depth))
-    layer = conv(rng, x, depth * multiplier, window, stride, dilation, padding, activation, per_channel, depthwise=True)
-    check(model([layer], [x], layer.outputs), tmp_path)
+    layer = conv(rng, x, depth * multiplier, window, stride, dilation, padding, activation, scales == "channel", depthwise=True)
+    return model([season(layer, flavour, 3)], [x], layer.outputs)
+
+
+test_matches_tflite_micro = compare(CASES, make)
+
+SWEEP = [
+    ("int8", height, width, depth, 1, (3, 3), stride, ONE, padding, "RELU", "channel", "usual")
+    for height in (1, 2, 3, 4, 5, 8, 9)
+    for width in (1, 2, 3, 4, 5, 8, 9)
+    for depth in (1, 3)
+    for stride in (ONE, TWO)
+    for padding in ("SAME", "VALID")
+    if padding == "SAME" or min(height, width) >= 3
+]
+test_sweep = pytest.mark.slow(compare(SWEEP, make))

@@ -1,24 +1,42 @@
-"""FULLY_CONNECTED against TFLite Micro."""
+"""FULLY_CONNECTED against TFLite Micro: odd sizes, batches, with and without bias, per tensor and per channel."""
 
-import numpy as np
 import pytest
+
 from modelmaker import fully_connected, model, random_tensor
-from ops.native import check
+from ops.flavour import FLAVOURS, season
+from ops.harness import compare
 
-CASES = [  # (type, input shape, units, activation, bias)
-    ("int8", (1, 64), 12, "NONE", True),
-    ("int8", (1, 31), 5, "RELU", True),
-    ("int8", (3, 16), 7, "RELU6", False),
-    ("int8", (1, 9), 1, "NONE", True),
-    ("float32", (1, 33), 6, "RELU", True),
-    ("float32", (2, 8), 3, "NONE", False),
+SHAPES = [  # (input shape, units, activation, bias)
+    ((1, 64), 12, "NONE", True),
+    ((1, 31), 5, "RELU", True),
+    ((3, 16), 7, "RELU6", False),
+    ((1, 9), 1, "NONE", True),
+    ((1, 1), 1, "NONE", False),
+    ((1, 4), 4, "RELU_N1_TO_1", True),
+    ((1, 8), 5, "NONE", True),
+    ((1, 128), 8, "RELU", False),
+    ((2, 40), 9, "RELU", True),
+    ((4, 24), 4, "NONE", True),
+    ((2, 3, 12), 6, "NONE", True),
+    ((1, 640), 10, "RELU", True),
 ]
+CASES = [("int8", *shape, how, "usual") for shape in SHAPES for how in ("channel", "tensor")]
+CASES += [("float32", *shape, "tensor", "usual") for shape in SHAPES]
+CASES += [("int8", (2, depth), 6, "NONE", True, "channel", flavour) for depth in (16, 7) for flavour in FLAVOURS[1:]]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c)).replace(" ", ""))
-def test_matches_tflite_micro(case, tmp_path):
-    dtype, shape, units, activation, bias = case
-    rng = np.random.default_rng(len(str(case)))
+def make(rng, dtype, shape, units, activation, bias, scales, flavour):
     x = random_tensor(rng, "x", dtype, shape)
-    layer = fully_connected(rng, x, units, activation, bias=bias)
-    check(model([layer], [x], layer.outputs), tmp_path)
+    layer = season(fully_connected(rng, x, units, activation, scales == "channel", bias), flavour, 0)
+    return model([layer], [x], layer.outputs)
+
+
+test_matches_tflite_micro = compare(CASES, make)
+
+SWEEP = [
+    ("int8", (batch, depth), units, "NONE", True, "tensor", "usual")
+    for batch in (1, 3)
+    for depth in (*range(1, 37), 48, 63, 64, 65, 96, 100, 255, 256)
+    for units in (1, 3, 4, 5, 8)
+]
+test_sweep = pytest.mark.slow(compare(SWEEP, make))

@@ -1,30 +1,46 @@
 """AVERAGE_POOL_2D and MAX_POOL_2D against TFLite Micro, with padding, overlap and activations."""
 
-import numpy as np
 import pytest
-from modelmaker import model, op, random_tensor, tensor
-from ops.native import check
 
-CASES = [  # (operator, type, height, width, channels, window, stride, padding, activation)
-    (kind, dtype, *rest)
-    for kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D")
-    for dtype in ("int8", "float32")
-    for rest in [
-        (6, 6, 4, (2, 2), (2, 2), "VALID", "NONE"),
-        (7, 5, 3, (3, 3), (2, 2), "SAME", "RELU"),
-        (5, 8, 5, (3, 2), (1, 1), "SAME", "RELU6"),
-        (25, 5, 8, (25, 5), (25, 5), "VALID", "NONE"),
-    ]
+from modelmaker import model, op, tensor
+from ops.harness import compare
+
+KINDS = [(code, dtype) for code in ("AVERAGE_POOL_2D", "MAX_POOL_2D") for dtype in ("int8", "float32")]
+SHAPES = [  # (height, width, channels, window, stride, padding, activation, zero point)
+    (6, 6, 4, (2, 2), (2, 2), "VALID", "NONE", 3),
+    (7, 5, 3, (3, 3), (2, 2), "SAME", "RELU", -9),
+    (5, 8, 5, (3, 2), (1, 1), "SAME", "RELU6", -128),
+    (25, 5, 8, (25, 5), (25, 5), "VALID", "NONE", -128),
+    (7, 7, 2, (5, 5), (3, 2), "SAME", "RELU_N1_TO_1", 127),
+    (4, 4, 1, (1, 1), (2, 2), "VALID", "NONE", 0),
+    (6, 5, 7, (2, 3), (1, 2), "VALID", "RELU", 127),
+    (2, 2, 4, (5, 5), (1, 1), "SAME", "NONE", 4),
+    (1, 10, 6, (1, 4), (1, 4), "SAME", "NONE", -4),
 ]
+CASES = [(*kind, *shape) for kind in KINDS for shape in SHAPES]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c)).replace(" ", ""))
-def test_matches_tflite_micro(case, tmp_path):
-    kind, dtype, height, width, channels, window, stride, padding, activation = case
-    rng = np.random.default_rng(len(str(case)))
-    x = random_tensor(rng, "x", dtype, (1, height, width, channels))
-    sizes = [-(-n // s) if padding == "SAME" else (n - w) // s + 1 for n, w, s in zip((height, width), window, stride, strict=True)]
-    y = tensor("y", dtype, (1, *sizes, channels), x.scale or None, x.zero_point or None)
-    options = {"padding": padding, "stride_h": stride[0], "stride_w": stride[1], "filter_height": window[0], "filter_width": window[1],
-               "fused_activation_function": activation}  # fmt: skip
-    check(model([op(kind, [x], [y], version=2, **options)], [x], [y]), tmp_path)
+def make(rng, code, dtype, height, width, channels, window, stride, padding, activation, zero_point):
+    quant = (0.03, zero_point) if dtype == "int8" else ()
+    x = tensor("x", dtype, (1, height, width, channels), *quant)
+    sizes = [
+        -(-n // s) if padding == "SAME" else (n - w) // s + 1 for n, w, s in zip((height, width), window, stride, strict=True)
+    ]
+    y = tensor("y", dtype, (1, *sizes, channels), *quant)
+    options = {"stride_h": stride[0], "stride_w": stride[1], "filter_height": window[0], "filter_width": window[1]}
+    node = op(code, [x], [y], version=2, padding=padding, fused_activation_function=activation, **options)
+    return model([node], [x], [y])
+
+
+test_matches_tflite_micro = compare(CASES, make)
+
+SWEEP = [
+    (*kind, height, 6, channels, window, stride, padding, "NONE", 5)
+    for kind in KINDS
+    for height in (4, 7)
+    for channels in (1, 2, 3, 4, 5, 7, 8, 9)
+    for window in ((2, 2), (3, 3), (4, 1))
+    for stride in ((1, 1), (2, 2), (3, 1))
+    for padding in ("SAME", "VALID")
+]
+test_sweep = pytest.mark.slow(compare(SWEEP, make))

@@ -1,0 +1,198 @@
+"""Where the tests of operators run the generated C: on this computer, and on Arm cores in Unicorn without firmware around it.
+
+A build takes many models at once. Memory outside the arena is not there (simulated), or must not change (host)."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import unicorn
+from elftools.elf.elffile import ELFFile
+from unicorn import arm_const as arm
+
+from mcuml import pio, render, toolchain
+from mcuml.cores import CORES
+
+UNIT = "models.c"
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
+
+
+class Model(Protocol):
+    """What a build needs to know of a case: its prefix, its plan and its C."""
+
+    prefix: str
+    planned: Any
+    files: Any
+
+
+# A static function or a type at the top level, with the comment in front of it.
+_DEFINITION = re.compile(
+    r"(?:^/\*(?:(?!\*/).)*\*/\n)?^(?:static [^;]*?\n\{\n.*?^\}\n|typedef struct[^;{]*\{.*?^\} [^\n]*\n)", re.MULTILINE | re.DOTALL
+)
+
+
+def _unit(models: Sequence[Model]) -> str:
+    """The C of all models in one translation unit. A kernel stands once for all of them, as it does for all layers of one
+    model; two kernels of one name thus collide here, although no case alone has both."""
+    seen: set[str] = set()
+
+    def once(found: re.Match[str]) -> str:
+        new = found.group() not in seen
+        seen.add(found.group())
+        return found.group() if new else ""
+
+    return "".join(_DEFINITION.sub(once, text) for m in models for name, text in m.files.items() if name.endswith(".c"))
+
+
+def _compile(command: Sequence[str], models: Sequence[Model], folder: Path) -> None:
+    """One compiler run for all models; "@" in `command` is their C. Raises AssertionError with what the compiler says."""
+    for model in models:
+        render.write({name: text for name, text in model.files.items() if name.endswith(".h")}, folder)
+    (folder / UNIT).write_text(_unit(models))
+    words = [UNIT if word == "@" else word for word in command]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=pio.environment())
+    assert done.returncode == 0, done.stderr
+
+
+class Host:
+    """All models in one shared library; their arenas lie between canaries."""
+
+    GUARD = 4096
+
+    def __init__(self, models: Sequence[Model]):
+        tools = toolchain.host()
+        flags = ("-std=c99", "-O1", "-ffp-contract=off", "-shared", "-fPIC", *WARNINGS)
+        with tempfile.TemporaryDirectory(prefix="mcuml-ops-", ignore_cleanup_errors=True) as folder:
+            _compile([*tools.command, *flags, *tools.compile, "@", "-o", "models.so", "-lm"], models, Path(folder))
+            self._library = ctypes.CDLL(str(Path(folder) / "models.so"))
+
+    def run(self, model: Model, inputs: Sequence[np.ndarray], number: int) -> list[bytes]:
+        """The bytes of each output. Raises AssertionError when a byte around the arena changed."""
+        source, target = (getattr(self._library, f"{model.prefix}_{end}") for end in ("input", "output"))
+        source.restype = target.restype = ctypes.c_void_p
+        size, graph = model.planned.arena_bytes, model.planned.graph
+        canary = np.random.default_rng(number).integers(0, 256, size + 2 * self.GUARD, dtype=np.uint8).tobytes()
+        buffer = ctypes.create_string_buffer(len(canary) + render.ARENA_ALIGN)
+        start = -(-ctypes.addressof(buffer) // render.ARENA_ALIGN) * render.ARENA_ALIGN
+        ctypes.memmove(start, canary, len(canary))
+        arena = ctypes.c_void_p(start + self.GUARD)
+        getattr(self._library, f"{model.prefix}_init")(arena)
+        for i, value in enumerate(inputs):
+            ctypes.memmove(source(arena, i), value.tobytes(), value.nbytes)
+        assert getattr(self._library, f"{model.prefix}_invoke")(arena) == 0
+        after = ctypes.string_at(start, len(canary))
+        assert after[: self.GUARD] == canary[: self.GUARD], "bytes in front of the arena changed"
+        assert after[self.GUARD + size :] == canary[self.GUARD + size :], "bytes behind the arena changed"
+        return [ctypes.string_at(target(arena, i), graph.tensors[t].bytes) for i, t in enumerate(graph.outputs)]
+
+
+PAGE = 0x1000
+CODE, DATA, EXIT, ARENA, STACK = 0x10000, 0x10000000, 0x18000000, 0x20000000, 0x30000000  # a core runs nothing from 0x40000000 on
+STACK_BYTES = 4 * PAGE
+SCRIPT = f"""SECTIONS
+{{
+    . = {CODE:#x};
+    .text : {{ *(.text .text.* .rodata .rodata.* .ARM.*) }}
+    . = {DATA:#x};
+    .data : {{ *(.data .data.*) }}
+    .bss : {{ *(.bss .bss.* COMMON) }}
+}}
+"""
+CPUS = {
+    "cortex-m0plus": arm.UC_CPU_ARM_CORTEX_M0,
+    "cortex-m3": arm.UC_CPU_ARM_CORTEX_M3,
+    "cortex-m4f": arm.UC_CPU_ARM_CORTEX_M4,
+}
+
+
+class Simulated:
+    """All models in one image for `core`, run function by function. What a model reads or writes outside its code, its
+    constants, its arena and 16 KB of stack faults: the arena touches unmapped memory at its front and at its end in turn."""
+
+    def __init__(self, core: str, models: Sequence[Model]):
+        tools = toolchain.find(CORES[core])
+        with tempfile.TemporaryDirectory(prefix="mcuml-ops-") as folder:
+            (Path(folder) / "script.ld").write_text(SCRIPT)
+            flags = (*tools.machine, *render.COMPILER_FLAGS, *tools.compile, *WARNINGS)
+            libraries = [str(path) for place in tools.sources for path in sorted(Path(place).glob("*.c"))]
+            link = (*tools.link, "-Wl,-T,script.ld", *(f"-l{name}" for name in tools.libs))
+            _compile([*tools.command, *flags, "@", *libraries, *link, "-o", "image.elf"], models, Path(folder))
+            with (Path(folder) / "image.elf").open("rb") as file:
+                self._load(core, ELFFile(file), {model.prefix for model in models})
+
+    def _load(self, core: str, elf: ELFFile, prefixes: set[str]) -> None:
+        self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+        self._uc.ctl_set_cpu_model(CPUS[core])
+        for segment in elf.iter_segments("PT_LOAD"):
+            address, data = segment["p_vaddr"], segment.data().ljust(segment["p_memsz"], b"\0")
+            if data:
+                rights = unicorn.UC_PROT_ALL if address >= DATA else unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
+                first = address // PAGE * PAGE
+                self._uc.mem_map(first, _pages(address + len(data) - first), rights)
+                self._uc.mem_write(address, data)
+        self._uc.mem_map(STACK, STACK_BYTES)
+        self._uc.mem_map(EXIT, PAGE)
+        self._symbols, unit = {}, ""
+        for symbol in elf.get_section_by_name(".symtab").iter_symbols():
+            kind, name, address = symbol["st_info"]["type"], symbol.name, symbol["st_value"]
+            unit = name if kind == "STT_FILE" else unit
+            mine = (unit == UNIT and symbol["st_info"]["bind"] == "STB_LOCAL") or name.split("_")[0] in prefixes
+            assert not (kind == "STT_OBJECT" and mine and address >= DATA), f"{name} of {unit} is a mutable global"
+            self._symbols[name] = address
+
+    def _call(self, function: str, *arguments: int) -> int:
+        """r0 after function(*arguments). Raises AssertionError on a fault."""
+        for register, value in zip((arm.UC_ARM_REG_R0, arm.UC_ARM_REG_R1), arguments, strict=False):
+            self._uc.reg_write(register, value)
+        self._uc.reg_write(arm.UC_ARM_REG_SP, STACK + STACK_BYTES)
+        self._uc.reg_write(arm.UC_ARM_REG_LR, EXIT | 1)
+        try:
+            self._uc.emu_start(self._symbols[function] | 1, EXIT)
+        except unicorn.UcError as error:
+            raise AssertionError(f"{function}: {error} at {self._place()}") from None
+        assert self._uc.reg_read(arm.UC_ARM_REG_PC) == EXIT, f"{function} stopped at {self._place()}"
+        return self._uc.reg_read(arm.UC_ARM_REG_R0)
+
+    def _place(self) -> str:
+        pc = self._uc.reg_read(arm.UC_ARM_REG_PC)
+        name = max((a & ~1, n) for n, a in self._symbols.items() if n and not n.startswith("$") and a & ~1 <= pc)[1]
+        return f"{pc:#x}, in {name}"
+
+    def run(self, model: Model, inputs: Sequence[np.ndarray], number: int) -> list[bytes]:
+        """The bytes of each output; `number` even: the arena's front, odd: its end touches unmapped memory."""
+        size, graph = model.planned.arena_bytes, model.planned.graph
+        room = _pages(max(1, size))
+        arena = ARENA + (room - size if number % 2 else 0)
+        canary = np.random.default_rng(number).integers(0, 256, room, dtype=np.uint8).tobytes()
+        self._uc.mem_map(ARENA, room, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
+        try:
+            self._uc.mem_write(ARENA, canary)
+            self._call(f"{model.prefix}_init", arena)
+            for i, value in enumerate(inputs):
+                self._uc.mem_write(self._call(f"{model.prefix}_input", arena, i), value.tobytes())
+            assert self._call(f"{model.prefix}_invoke", arena) == 0
+            after = bytes(self._uc.mem_read(ARENA, room))
+            first = arena - ARENA
+            assert after[:first] + after[first + size :] == canary[:first] + canary[first + size :], (
+                "bytes outside the arena changed"
+            )
+            places = [self._call(f"{model.prefix}_output", arena, i) for i in range(len(graph.outputs))]
+            return [bytes(self._uc.mem_read(p, graph.tensors[t].bytes)) for p, t in zip(places, graph.outputs, strict=True)]
+        finally:
+            self._uc.mem_unmap(ARENA, room)
+
+
+def _pages(size: int) -> int:
+    return -(-size // PAGE) * PAGE
+
+
+def build(kind: str, models: Sequence[Model]) -> Host | Simulated:
+    """`models` for "host", or for the core of that name."""
+    return Host(models) if kind == "host" else Simulated(kind, models)

@@ -1,0 +1,46 @@
+"""Variants of a random layer with weights that drive its kernel to its limits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from modelmaker import OpSpec
+
+# What each does to an int8 layer; the output's range must not stay as random scales leave it.
+FLAVOURS = (
+    "usual",
+    "no bias",
+    "loud",
+    "faint",
+    "flushed",
+    "full",
+    "minus 128",
+    "big bias",
+    "empty channel",
+    "low zero",
+    "high zero",
+)
+
+
+def season(layer: OpSpec, flavour: str, channel_axis: int) -> OpSpec:
+    """`layer` (input, weights, bias -> output), changed in place: multipliers of 1 and more ("loud"), of about 2**-20 and
+    below 2**-32, weights at the ends of int8, a bias of 2**29, a channel without weights, zero points at both ends."""
+    x, weights, bias = layer.inputs
+    assert x is not None and weights is not None and weights.data is not None and flavour in FLAVOURS
+    output = layer.outputs[0]
+    if flavour == "no bias":
+        del layer.inputs[2]  # TFLite Micro's depthwise convolution dereferences an input that is there but left out
+    elif flavour in ("loud", "faint", "flushed"):
+        wanted = {"loud": 1.7, "faint": 1e-6, "flushed": 1e-11}[flavour]
+        output.scale = (float(x.scale[0] * max(weights.scale) / wanted),)
+    elif flavour == "full":
+        weights.data = np.where(weights.data < 0, -127, 127).astype(np.int8)
+    elif flavour == "minus 128":
+        weights.data = np.full_like(weights.data, -128)
+    elif flavour == "big bias" and bias is not None and bias.data is not None:
+        bias.data = np.where(bias.data < 0, -(1 << 29), 1 << 29).astype(np.int32)
+    elif flavour == "empty channel":
+        np.moveaxis(weights.data, channel_axis, 0)[0] = 0
+    elif flavour in ("low zero", "high zero"):
+        x.zero_point = output.zero_point = (-128 if flavour == "low zero" else 127,)
+    return layer
