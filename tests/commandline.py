@@ -8,6 +8,11 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from unittest import mock
+
+from typer.testing import CliRunner, Result
+
+from mcuml import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 DIGITS = ROOT / "examples" / "digits" / "digits_int8.tflite"
@@ -38,4 +43,12 @@ def mcuml(
         stdin=subprocess.DEVNULL, timeout=limit_s, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def in_process(*words: object, **changes: str | None) -> Result:
+    """The same within this process, for commands that end soon. An exception that is no exit status is a failure."""
+    with mock.patch.dict(os.environ, environment(**changes), clear=True):
+        done = CliRunner().invoke(cli._app(), list(map(str, words)), prog_name="mcuml")
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
     return done

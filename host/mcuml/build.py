@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ def build_firmware(
                     pio.write_if_changed(place / name, text)
                 _drop_strangers(place, project)
                 elf = _run(place, board, tools)
-                record = {"key": key, "elf": elf.relative_to(place).as_posix(), "seconds": None}
+                record = {"key": key, "elf": elf.relative_to(place).as_posix(), "sha256": _sha256(elf)}
                 cached = False
                 pio.write_if_changed(place / _RECORD, json.dumps(record))
             else:
@@ -118,12 +119,22 @@ def _key(project: Mapping[str, str], tools: toolchain.Toolchain) -> str:
 
 
 def _recorded(place: Path, key: str) -> dict[str, object] | None:
-    """The record of a finished build of exactly this in `place`, or None."""
+    """The record of a finished build of exactly this in `place`, or None. What SCons keeps of a build whose ELF is no longer
+    the one recorded is thrown away: it would not look at the ELF again."""
+    if not (place / _RECORD).exists():
+        return None
     try:
         record = json.loads((place / _RECORD).read_text(encoding="utf-8"))
-        return record if record["key"] == key and (place / record["elf"]).is_file() else None
+        if record["sha256"] == _sha256(place / record["elf"]):
+            return record if record["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        pass
+    shutil.rmtree(place / ".pio", ignore_errors=True)
+    return None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _drop_strangers(place: Path, project: Mapping[str, str]) -> None:

@@ -29,12 +29,12 @@ def host_library(files: Mapping[str, str]) -> Path:
     suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
     folder = pio.cache_folder() / "host"
     library = folder / f"model-{key}{suffix}"
-    if library.is_file():
+    if _intact(library):
         return library
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{key}.lock", timeout=LOCK_SECONDS), tempfile.TemporaryDirectory(dir=folder) as temporary:
-            if not library.is_file():
+            if not _intact(library):
                 _compile(sources, tools, Path(temporary), library)
     except Timeout as error:
         raise BuildError(
@@ -70,4 +70,17 @@ def _compile(sources: Mapping[str, str], tools: toolchain.Toolchain, folder: Pat
             first_error(output),
             "This is a defect of mcuml: report it.",
         )
+    library.with_suffix(".sha256").write_text(_sha256(built), encoding="ascii")
     built.replace(library)
+
+
+def _intact(library: Path) -> bool:
+    """Whether it is there and is what the compiler wrote: a damaged library would take this process down with it."""
+    try:
+        return library.with_suffix(".sha256").read_text(encoding="ascii") == _sha256(library)
+    except (OSError, ValueError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -5,6 +5,7 @@ Keys may be added, never renamed. What was not asked for or not known is absent 
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -174,25 +175,46 @@ def from_json(text: str, name: str = "the result") -> Result:
         ) from error
 
 
+def check_place(path: Path) -> None:
+    """Raise RequestError where save() could not write `path`, before the work whose result it would be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "It is a folder")
+        if _is_device(path):
+            return
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def save(text: str, path: Path) -> None:
-    """Write `text` to `path` whole or not at all. Raises RequestError naming path and cause."""
+    """Write `text` to `path` whole or not at all; to what is no regular file (a pipe, a device) as it comes.
+    Raises RequestError naming path and cause."""
     temporary: str | None = None
     try:
+        if _is_device(path):
+            path.write_text(text, encoding="utf-8", newline="\n")
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as f:
             f.write(text)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
-    except OSError as error:
+    except BaseException as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise RequestError(
-            f"Cannot write {path}.",
-            f"{type(error).__name__}: {error.strerror or error}",
-            "Choose another place, or free some space.",
-        ) from error
-    except BaseException:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from error
         raise
+
+
+def _is_device(path: Path) -> bool:
+    """Whether it is there and is neither file nor folder: replacing it by a file would not do."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _unwritable(path: Path, error: OSError) -> RequestError:
+    cause = f"{type(error).__name__}: {error.strerror or error}"
+    return RequestError(f"Cannot write {path}.", cause, "Choose another place, or free some space.")

@@ -30,6 +30,8 @@ def bench(
 
     if samples != "all" and not (samples.isdecimal() and int(samples)):
         raise RequestError(f"--samples is '{samples}'.", "", "Give a number of at least 1, or 'all'.")
+    if json and json != "-":
+        results.check_place(Path(json))
     count = None if samples == "all" else int(samples)
     request = procedure.Request(
         model, load(board or default_board()), data, labels, count, board_samples, runs, ("mcuml", *sys.argv[1:])
