@@ -99,7 +99,8 @@ STACK_BYTES = 4 * PAGE
 SCRIPT = f"""SECTIONS
 {{
     . = {CODE:#x};
-    .text : {{ *(.text .text.* .rodata .rodata.* .ARM.*) }}
+    .text : {{ *(.text .text.* .rodata .rodata.*) }}
+    .ARM.exidx : {{ *(.ARM.exidx*) }}
     . = {DATA:#x};
     .data : {{ *(.data .data.*) }}
     .bss : {{ *(.bss .bss.* COMMON) }}
@@ -122,7 +123,14 @@ class Simulated:
             (Path(folder) / "script.ld").write_text(SCRIPT)
             flags = (*tools.machine, *render.COMPILER_FLAGS, *tools.compile, *WARNINGS)
             libraries = [str(path) for place in tools.sources for path in sorted(Path(place).glob("*.c"))]
-            link = (*tools.link, "-Wl,-T,script.ld", *(f"-l{name}" for name in tools.libs))
+            # Compiling and linking in one run, zig's clang finds flags of one half unused in the other.
+            link = (
+                "-Wno-unused-command-line-argument",
+                *tools.link,
+                "-Wl,-T,script.ld",
+                "-Wl,--no-gc-sections",
+                *(f"-l{name}" for name in tools.libs),
+            )
             _compile([*tools.command, *flags, "@", *libraries, *link, "-o", "image.elf"], models, Path(folder))
             with (Path(folder) / "image.elf").open("rb") as file:
                 self._load(core, ELFFile(file), {model.prefix for model in models})
@@ -130,12 +138,14 @@ class Simulated:
     def _load(self, core: str, elf: ELFFile, prefixes: set[str]) -> None:
         self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self._uc.ctl_set_cpu_model(CPUS[core])
+        mapped: set[int] = set()
         for segment in elf.iter_segments("PT_LOAD"):
             address, data = segment["p_vaddr"], segment.data().ljust(segment["p_memsz"], b"\0")
             if data:
                 rights = unicorn.UC_PROT_ALL if address >= DATA else unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
-                first = address // PAGE * PAGE
-                self._uc.mem_map(first, _pages(address + len(data) - first), rights)
+                for page in set(range(address // PAGE, _pages(address + len(data)) // PAGE)) - mapped:
+                    self._uc.mem_map(page * PAGE, PAGE, rights)
+                    mapped.add(page)  # segments may share one
                 self._uc.mem_write(address, data)
         self._uc.mem_map(STACK, STACK_BYTES)
         self._uc.mem_map(EXIT, PAGE)
