@@ -160,11 +160,12 @@ def test_a_file_is_a_room(name: str) -> None:
     assert len(text.splitlines()) <= LONGEST_FILE, f"{path} is longer than {LONGEST_FILE} lines"
 
 
+SHARED = ("elementwise", "weighted")  # choose kernels for several operators
 OPERATORS = sorted(p.stem for p in (PACKAGE / "ops").glob("*.py") if not p.stem.startswith("_"))
 
 
 def kernel_names(module: str) -> set[str]:
-    """The templates that an operator's file (or `elementwise`, for many) can choose: its string literals that name one."""
+    """The templates that an operator's file (or one of SHARED) can choose: its string literals that name one."""
     known = {p.name.removesuffix(".c.j2") for p in (ROOT / "templates" / "kernels").glob("*.c.j2")}
     _, tree = modules()[module]
     return {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)} & known
@@ -178,7 +179,7 @@ def test_operator_has_its_files(operator: str) -> None:
 
 
 def test_every_template_has_an_operator() -> None:
-    used = set().union(*(kernel_names(module) for module in ("elementwise", *(f"ops.{operator}" for operator in OPERATORS))))
+    used = set().union(*(kernel_names(module) for module in (*SHARED, *(f"ops.{operator}" for operator in OPERATORS))))
     known = {p.name.removesuffix(".c.j2") for p in (ROOT / "templates" / "kernels").glob("*.c.j2")}
     assert known == used
 
