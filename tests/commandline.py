@@ -29,7 +29,13 @@ def cache_folder() -> Path:
 
 def environment(**changes: str | None) -> dict[str, str]:
     """This process's environment with mcuml from the checkout, plain text and the shared cache; None takes a variable out."""
-    wanted = {"PYTHONPATH": str(ROOT / "host"), "MCUML_CACHE": str(cache_folder()), "NO_COLOR": "1", "MCUML_TOOLCHAIN": None}
+    wanted = {
+        "PYTHONPATH": str(ROOT / "host"),
+        "MCUML_CACHE": str(cache_folder()),
+        "NO_COLOR": "1",
+        "COLUMNS": None,
+        "MCUML_TOOLCHAIN": None,
+    }
     merged: dict[str, str | None] = {**os.environ, **wanted, **changes}
     return {name: value for name, value in merged.items() if value is not None}
 

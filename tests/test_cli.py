@@ -1,9 +1,9 @@
 """Each verb of the command line on good input, and the manners of all: help, versions, pipes, plain text, speed."""
 
 import json
+import os
 import re
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ def benched(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, results.Resu
 
 def test_help_names_every_verb_in_the_order_of_the_data() -> None:
     text = ok("--help")
-    places = [text.index(f" {verb} ") for verb in VERBS]
+    places = [text.index(f"\n  {verb} ") for verb in VERBS]
     assert places == sorted(places)
 
 
@@ -42,13 +42,14 @@ def test_every_verb_explains_itself(verb: str) -> None:
 
 
 def test_help_is_there_at_once() -> None:
-    """0.3 s is the aim; the limit here leaves room for a machine that does other work."""
+    """The best of three, in seconds of processor time: what else the machine does must not count. Windows reports none."""
     took = []
     for _ in range(3):
-        began = time.perf_counter()
+        before = os.times()
         ok("--help")
-        took.append(time.perf_counter() - began)
-    assert min(took) < 1.0, took
+        after = os.times()
+        took.append(after.children_user - before.children_user + after.children_system - before.children_system)
+    assert min(took) < 0.3, took
 
 
 def test_version() -> None:

@@ -44,8 +44,10 @@ def _app() -> Any:
 
     app = typer.Typer(
         no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # rich would take half of the time of --help
         help="A trained neural network to a microcontroller, and the truth about it there: how fast, how big, how right.",
         epilog="Start with: mcuml demo",
     )

@@ -7,17 +7,23 @@ import typer
 
 
 def bench(
-    model: Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)],
-    board: Annotated[str, typer.Option(help="A board's name or file; mcuml boards marks the default.")] = "",
-    data: Annotated[Path | None, typer.Option(help="Samples: .npz, .npy, .zip or folder; random ones by default.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Class numbers: .csv or .npy, where the data holds none.")] = None,
-    samples: Annotated[str, typer.Option(help="How many samples to verify and score: a number or 'all'.")] = "20",
-    board_samples: Annotated[int, typer.Option(min=1, help="How many of them run on the virtual board too.")] = 20,
-    runs: Annotated[int, typer.Option(min=1, help="Counted inferences, each on another sample; their median is reported.")] = 1,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
+    board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Samples: .npz, .npy, .zip or folder; random ones by default.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Class numbers: .csv or .npy, where the data holds none.")
+    ] = None,
+    samples: Annotated[str, typer.Option(metavar="N", help="How many samples to verify and score: a number or 'all'.")] = "20",
+    board_samples: Annotated[int, typer.Option(metavar="N", min=1, help="How many of them run on the virtual board too.")] = 20,
+    runs: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Counted inferences, each on another sample; the median counts.")
+    ] = 1,
     json: Annotated[str, typer.Option("--json", metavar="FILE", help="Write the Result there; '-' prints it alone.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table: only errors and --json.")] = False,
 ) -> None:
-    """Build, run, measure, verify: latency, memory, layers, and whether the outputs are right. Exit 7 if they are not."""
+    """Build, run, measure and verify a model on a board. Exit 7 if its outputs are wrong."""
     import sys
 
     from mcuml import bench as procedure

@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 
-def boards(name: Annotated[str | None, typer.Argument(help="A board's name; leave it out for the list.")] = None) -> None:
+def boards(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A board's name; leave it out for the list.")] = None,
+) -> None:
     """List the boards, or show all about one."""
     from mcuml import board, report
     from mcuml.cli._console import show

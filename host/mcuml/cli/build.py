@@ -7,14 +7,15 @@ import typer
 
 
 def build(
-    model: Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the PlatformIO project; by default in mcuml's cache.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the PlatformIO project; by default in mcuml's cache."),
     ] = None,
-    board: Annotated[str, typer.Option(help="A board's name or file; mcuml boards marks the default.")] = "",
+    board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the ELF's path alone.")] = False,
 ) -> None:
-    """Link firmware for a board; print the ELF's place and sizes. An unchanged build starts no compiler."""
+    """Link firmware for a board and print where the ELF is. An unchanged build starts no compiler."""
     from mcuml import bench, pipeline
     from mcuml import build as builder
     from mcuml.board import load

@@ -7,13 +7,15 @@ import typer
 
 
 def compile(
-    model: Annotated[Path, typer.Argument(help="The .tflite file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the C files; made if missing.")],
-    board: Annotated[str, typer.Option(help="Check that the model fits this board (see mcuml boards).")] = "",
-    core: Annotated[str, typer.Option(help="Core to compile for, such as cortex-m4f, where no board is meant.")] = "",
-    prefix: Annotated[str, typer.Option(help="Name of the files and beginning of every symbol.")] = "model",
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the C files; made if missing.")],
+    board: Annotated[str, typer.Option(metavar="NAME", help="Check that the model fits this board (see mcuml boards).")] = "",
+    core: Annotated[
+        str, typer.Option(metavar="NAME", help="Core to compile for, such as cortex-m4f, where no board is meant.")
+    ] = "",
+    prefix: Annotated[str, typer.Option(metavar="NAME", help="Name of the files and beginning of every symbol.")] = "model",
 ) -> None:
-    """Write <prefix>.h, <prefix>.c, <prefix>_weights.c and <prefix>.json: C99 for your own project."""
+    """Write a model as C99 for your own project. Files: <prefix>.h, <prefix>.c, <prefix>_weights.c, <prefix>.json."""
     import re
 
     from mcuml import pipeline, render

@@ -8,10 +8,10 @@ SHOWN = 4  # digits side by side in 80 columns
 
 
 def demo(
-    board: Annotated[str, typer.Option(help="A board's name or file; mcuml boards marks the default.")] = "",
+    board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
-    """A digit classifier from .tflite to a latency on a simulated board, in under a minute."""
+    """Take a digit classifier to a simulated board, in under a minute."""
     import numpy as np
     from rich.markup import escape
 

@@ -2,7 +2,7 @@
 
 
 def doctor() -> None:
-    """Show what mcuml needs and may use here, and the command for each thing that is missing. Exit 5 if it cannot build."""
+    """Show what is installed, and the commands that bring the rest. Exit 5 if mcuml cannot build."""
     import typer
 
     from mcuml import build, report

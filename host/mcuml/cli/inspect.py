@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 
-def inspect(model: Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)]) -> None:
-    """Operators, shapes, types, MACs, memory over time, and per board: fits, or exceeds by how many bytes."""
+def inspect(model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)]) -> None:
+    """Show operators, memory over time, and the boards that have room."""
     from mcuml import board, pipeline, report
     from mcuml.cli._console import show
     from mcuml.fit import fit

@@ -7,12 +7,13 @@ import typer
 
 
 def simulate(
-    model: Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)],
-    board: Annotated[str, typer.Option(help="A board's name or file; mcuml boards marks the default.")] = "",
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
+    board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
     pty: Annotated[bool, typer.Option("--pty", help="Serve a pseudo-terminal and print its path; Ctrl-C ends it.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but the path, or the device's own bytes.")] = False,
 ) -> None:
-    """The virtual board on stdin and stdout, or with --pty behind a pseudo-terminal that any serial program can open."""
+    """Run the virtual board alone, as a device on a serial line. The line is stdin and stdout, or with --pty a
+    pseudo-terminal that any serial program can open."""
     import os
     import sys
 
