@@ -76,7 +76,7 @@ def lowered(data: bytes) -> Any:
 def values(rng: np.random.Generator, tensor: Tensor, kind: str) -> np.ndarray:
     """An input: "random", "low" and "high" (the ends of the type everywhere) or "ramp" (all values in turn)."""
     if tensor.dtype == "float32":
-        ramp = np.resize(np.linspace(-20, 20, 97), tensor.shape)
+        ramp = np.resize(np.arange(-128, 128) * 0.15625, tensor.shape)  # exact multiples: ties when they are rounded
         made = {"random": rng.normal(0, 2, tensor.shape), "low": np.full(tensor.shape, -100), "high": np.full(tensor.shape, 100)}
         return made.get(kind, ramp).astype(np.float32)
     # int32 has no extremes here: TFLite's own products of it overflow.

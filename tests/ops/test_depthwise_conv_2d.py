@@ -1,5 +1,6 @@
 """DEPTHWISE_CONV_2D against TFLite Micro: the 3x3 line kernel along rows and columns, and everything it does not take."""
 
+import numpy as np
 import pytest
 
 from modelmaker import conv, model, random_tensor
@@ -48,6 +49,24 @@ def make(rng, dtype, height, width, depth, multiplier, window, stride, dilation,
 
 test_matches_tflite_micro = compare(CASES, make)
 
+
+def random_cases(seed, count):
+    """Cases of shapes nobody chose, half of them for the 3x3 kernel; a window larger than its input gets SAME padding."""
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        height, width, depth, multiplier = (int(n) for n in rng.integers(1, [12, 12, 9, 4]))
+        window, stride, dilation = (tuple(int(n) for n in rng.integers(1, top, 2)) for top in (6, 4, 3))
+        if number % 2:
+            window, stride, dilation, multiplier = (3, 3), (stride[0] % 2 + 1,) * 2, ONE, 1
+        reach = [(taps - 1) * step + 1 for taps, step in zip(window, dilation, strict=True)]
+        fits = reach[0] <= height and reach[1] <= width
+        padding = str(rng.choice(["SAME", "VALID"])) if fits else "SAME"
+        activation = str(rng.choice(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"]))
+        scales = str(rng.choice(["channel", "tensor"]))
+        yield "int8", height, width, depth, multiplier, window, stride, dilation, padding, activation, scales, "usual"
+
+
+test_random_shapes = compare([*random_cases(1, 24)], make)
 SWEEP = [
     ("int8", height, width, depth, 1, (3, 3), stride, ONE, padding, "RELU", "channel", "usual")
     for height in (1, 2, 3, 4, 5, 8, 9)

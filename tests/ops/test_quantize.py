@@ -7,6 +7,8 @@ SHAPE = (3, 101)
 CASES = [  # (input type, its scale and zero point, output type, its scale and zero point)
     ("float32", None, None, "int8", 0.05, 3),
     ("float32", None, None, "int8", 0.15625, -128),
+    ("float32", None, None, "int8", 0.3125, 1),
+    ("float32", None, None, "int16", 0.3125, 0),
     ("float32", None, None, "int8", 5e-05, 127),
     ("float32", None, None, "int8", 1000.0, 0),
     ("float32", None, None, "int16", 0.0007, 0),
