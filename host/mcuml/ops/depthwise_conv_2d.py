@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mcuml import lanes
-from mcuml.geometry import Axis, overlap_distance, window
+from mcuml.geometry import Axis, overlap_distance
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range, float_activation_range
-from mcuml.ops import Operator, require
-from mcuml.ops.conv_2d import convolution
+from mcuml.ops import require
+from mcuml.ops.conv_2d import Conv2D, convolution
 from mcuml.weighted import bias_f32, channel_scales, check_weighted, plain_table, weighted
 
 
 @dataclass(frozen=True)
-class DepthwiseConv2D(Operator):
+class DepthwiseConv2D(Conv2D):
     """Input NHWC (1, H, W, C), weights (1, KH, KW, C * M), bias (C * M,) or absent, output (1, OH, OW, C * M)."""
 
-    padding: str
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    activation: str
-
     CODES: ClassVar[tuple[str, ...]] = ("DEPTHWISE_CONV_2D",)
-
-    @classmethod
-    def parse(cls, code: str, options: Mapping[str, Any]) -> DepthwiseConv2D:
-        return cls(
-            options["padding"],
-            (options["stride_h"], options["stride_w"]),
-            (options["dilation_h_factor"], options["dilation_w_factor"]),
-            options["fused_activation_function"],
-        )
 
     def check(self, node: Node, graph: Graph) -> None:
         source, weights, _, output = weighted(node, graph)
@@ -82,10 +67,6 @@ class DepthwiseConv2D(Operator):
             return _by_lines(vertical, horizontal, weights.data, table, params, macs)
         constants = (Constant("weights", weights.data), plain_table(scaling))
         return Kernel("depthwise_conv_2d", params, constants, overlaps=overlaps, macs=macs)
-
-    def _axes(self, node: Node, graph: Graph) -> tuple[Axis, Axis]:
-        source, weights = graph.tensors[node.inputs[0]], graph.tensors[node.inputs[1]]
-        return window(node, graph, source, (weights.shape[1], weights.shape[2]), self.stride, self.dilation, self.padding)
 
 
 def _is_3x3(vertical: Axis, horizontal: Axis) -> bool:
