@@ -6,7 +6,7 @@ from modelmaker import const, model, op, tensor
 from ops.harness import compare
 
 A, B, Y = (0.05, 3), (0.02, -7), (0.06, 5)  # scale, zero point
-QUANTIZED = [  # (type, shape a, shape b, which is constant, a, b, output, activation)
+QUANTIZED = [  # (type, shape a, shape b, which is constant (or both the same), a, b, output, activation)
     ("int8", (1, 4, 5, 3), (1, 4, 5, 3), None, A, B, Y, "NONE"),
     ("int8", (1, 4, 5, 3), (1, 4, 5, 3), None, B, A, Y, "RELU"),
     ("int8", (2, 35), (2, 35), None, A, (0.05, -9), Y, "RELU6"),
@@ -28,6 +28,7 @@ QUANTIZED = [  # (type, shape a, shape b, which is constant, a, b, output, activ
     ("int8", (1,), (2, 133), 0, A, B, Y, "RELU6"),
     ("int8", (1, 6, 7), (7,), 1, A, B, Y, "NONE"),
     ("int8", (1, 6, 7), (1, 6, 7), 0, A, B, Y, "RELU"),
+    ("int8", (1, 6, 7), (1, 6, 7), "same", A, A, Y, "NONE"),
     ("int16", (3, 50), (3, 50), None, (0.0011, 0), (0.0007, 0), (0.002, 0), "NONE"),
     ("int16", (3, 50), (3, 1), None, (0.0011, 0), (0.0007, 0), (0.002, 0), "RELU"),
 ]
@@ -56,9 +57,10 @@ def make(rng, code, dtype, a_shape, b_shape, constant, a_quant, b_quant, y_quant
     # TFLM multiplies int8 scales freely, so MUL gets an output scale of the size of its products.
     if code == "MUL" and dtype == "int8" and y_quant == Y:
         y_quant = (0.06 * 0.3, 5)
-    a, b = operand(0, a_shape, a_quant), operand(1, b_shape, b_quant)
+    a = operand(0, a_shape, a_quant)
+    b = a if constant == "same" else operand(1, b_shape, b_quant)
     y = tensor("y", dtype, np.broadcast_shapes(a_shape, b_shape), *(y_quant or (None, None)))
-    inputs = [t for t in (a, b) if t.data is None]
+    inputs = [t for t in (a, b) if t.data is None][: 1 if constant == "same" else 2]
     return model([op(code, [a, b], [y], version=2, fused_activation_function=activation)], inputs, [y])
 
 

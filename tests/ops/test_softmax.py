@@ -1,7 +1,11 @@
 """SOFTMAX against TFLite Micro: wide and narrow rows, ties, beta, scales tiny and huge, int8 and int16 outputs."""
 
+import numpy as np
+import pytest
+
 from modelmaker import model, op, tensor
-from ops.harness import compare
+from ops.builds import build
+from ops.harness import DSP, SMALL, Case, compare
 
 CASES = [  # (input type, output type, shape, scale, zero point, beta)
     ("int8", "int8", (1, 10), 0.1, 3, 1.0),
@@ -33,4 +37,15 @@ def make(rng, source, target, shape, scale, zero_point, beta):
 
 
 test_matches_tflite_micro = compare(CASES, make)
+
+
+@pytest.mark.parametrize("kind", ["host", DSP, SMALL])
+def test_equal_inputs_that_the_oracle_does_not_take(kind):
+    case = Case(make(None, *WIDE[0]), ("low", "high"))
+    runner = build(kind, [case])
+    for number, sample in enumerate(case.inputs):
+        (raw,) = runner.run(case, sample, number)
+        assert set(np.frombuffer(raw, np.int8)) == {-128}, "1/640 rounds to zero 256ths"
+
+
 test_wide_rows = compare(WIDE, make, samples=("random", "random", "ramp"))
