@@ -48,6 +48,15 @@ def test_broken_result_is_refused(case: str) -> None:
         results.from_json(BROKEN[case], "run.json")
 
 
+def test_what_json_cannot_hold_survives() -> None:
+    difference = {"sample": 0, "output": 0, "element": 0, "got": float("nan"), "expected": float("inf")}
+    keys = {**FULL, "verify": {**FULL["verify"], "matching": 1, "max_abs_diff": float("inf"), "first_difference": difference}}
+    text = results.to_json(results.Result.model_validate(keys))
+    held = results.from_json(text).verify
+    assert "null" not in text and held is not None and held.max_abs_diff == float("inf")
+    assert held.first_difference is not None and held.first_difference.got != held.first_difference.got
+
+
 def test_passed_counts_board_and_host() -> None:
     verify = results.from_json(json.dumps(FULL)).verify
     assert verify is not None and verify.passed

@@ -223,10 +223,10 @@ def _difference(sample: int, got: list[np.ndarray], want: list[np.ndarray]) -> t
     worst = 0.0
     for output, (mine, theirs) in enumerate(zip(got, want, strict=True)):
         a, b = mine.astype(np.float64).ravel(), np.asarray(theirs).astype(np.float64).ravel()
-        gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.nan_to_num(np.abs(a - b), nan=np.inf))
+        gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.nan_to_num(np.abs(a - b), nan=np.inf, posinf=np.inf))
         worst = max(worst, float(gap.max(initial=0.0)))
         allowed = TOLERANCE * np.maximum(1.0, np.abs(b)) if mine.dtype.kind == "f" else 0.0
-        bad = np.flatnonzero(gap > allowed)
+        bad = np.flatnonzero((gap > allowed) | np.isinf(gap))  # beside an infinity or a NaN any tolerance is too wide
         if bad.size:
             at = int(bad[0])
             return (
