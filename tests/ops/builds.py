@@ -89,7 +89,8 @@ class Host:
         assert getattr(self._library, f"{model.prefix}_invoke")(arena) == 0
         after = ctypes.string_at(start, len(canary))
         assert after[: self.GUARD] == canary[: self.GUARD], "bytes in front of the arena changed"
-        assert after[self.GUARD + size :] == canary[self.GUARD + size :], "bytes behind the arena changed"
+        end = self.GUARD + _used(model)
+        assert after[end:] == canary[end:], "bytes behind the arena, or behind the last tensor in it, changed"
         return [ctypes.string_at(target(arena, i), graph.tensors[t].bytes) for i, t in enumerate(graph.outputs)]
 
 
@@ -190,13 +191,20 @@ class Simulated:
             assert self._call(f"{model.prefix}_invoke", arena) == 0
             after = bytes(self._uc.mem_read(ARENA, room))
             first = arena - ARENA
-            assert after[:first] + after[first + size :] == canary[:first] + canary[first + size :], (
-                "bytes outside the arena changed"
-            )
+            end = first + _used(model)
+            assert after[:first] + after[end:] == canary[:first] + canary[end:], "bytes outside the arena changed"
             places = [self._call(f"{model.prefix}_output", arena, i) for i in range(len(graph.outputs))]
             return [bytes(self._uc.mem_read(p, graph.tensors[t].bytes)) for p, t in zip(places, graph.outputs, strict=True)]
         finally:
             self._uc.mem_unmap(ARENA, room)
+
+
+def _used(model: Model) -> int:
+    """Bytes of the arena up to the end of its last tensor or scratch; the rest, up to its alignment, is nobody's."""
+    planned, tensors = model.planned, model.planned.graph.tensors
+    ends = [o + t.bytes for o, t in zip(planned.offsets, tensors, strict=True) if o is not None]
+    nodes = zip(planned.scratch, planned.graph.nodes, strict=True)
+    return max([*ends, *(o + node.kernel.scratch for o, node in nodes if o is not None)])
 
 
 def _pages(size: int) -> int:
