@@ -122,3 +122,16 @@ def test_never_worse_than_greedy_by_size(seed):
 
 def test_same_graph_same_plan():
     assert plan(random_graph(7)).offsets == plan(random_graph(7)).offsets
+
+
+def test_live_bytes_are_those_of_tensors_alive():
+    graph = random_graph(3)
+    result = plan(graph)
+    for n, live in enumerate(result.live_bytes):
+        covered = set()
+        for t in range(len(graph.tensors)):
+            if not graph.tensors[t].is_const and n in alive(graph, t):
+                covered |= set(range(result.offsets[t], result.offsets[t] + graph.tensors[t].bytes))
+        scratch, kernel = result.scratch[n], graph.nodes[n].kernel
+        covered |= set(range(scratch, scratch + kernel.scratch)) if kernel.scratch else set()
+        assert live == len(covered)

@@ -63,10 +63,19 @@ def plan(graph: Graph) -> Plan:
         if buffer.scratch_of != ABSENT:
             scratch[buffer.scratch_of] = offset
     live = tuple(
-        max((o + b.size for b, o in zip(buffers, placed, strict=True) if b.birth <= n <= b.death), default=0)
+        _occupied((o, o + b.size) for b, o in zip(buffers, placed, strict=True) if b.birth <= n <= b.death)
         for n in range(len(graph.nodes))
     )
     return Plan(graph, tuple(offsets), tuple(scratch), _round_up(best, ARENA_ALIGN), live, bound)
+
+
+def _occupied(spans: Iterable[tuple[int, int]]) -> int:
+    """Bytes that at least one of `spans` (first, end) covers."""
+    total = reached = 0
+    for first, end in sorted(spans):
+        total += max(0, end - max(first, reached))
+        reached = max(reached, end)
+    return total
 
 
 def _round_up(value: int, multiple: int) -> int:

@@ -64,10 +64,6 @@ def _latency(held: Latency, per_mac: float | None) -> Rows:
         )
     ]
     rows.append(("", f"[dim]{escape(held.method)}[/]"))
-    if held.ms_upper is not None and held.cycles_upper is not None:
-        rows.append(
-            ("", f"[dim]at most {held.ms_upper:,.2f} ms, {held.cycles_upper:,} cycles, with every flash wait state paid[/]")
-        )
     return rows
 
 

@@ -40,15 +40,13 @@ class BoardPart(_Part):
 
 class Latency(_Part):
     """`cycles` of one model_invoke (median over `runs`), `ms` at the board's clock. `kind` says whether a board's own
-    counter gave them or a simulator's cycle model; `ms_upper` is the bound with every flash wait state paid."""
+    counter gave them or a simulator's cycle model."""
 
     kind: Literal["measured", "estimated"]
     cycles: int
     ms: float
     runs: list[int]
     method: str
-    cycles_upper: int | None = None
-    ms_upper: float | None = None
 
 
 class Memory(_Part):

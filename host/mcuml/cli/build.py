@@ -16,20 +16,10 @@ def build(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the ELF's path alone.")] = False,
 ) -> None:
     """Link firmware for a board and print where the ELF is. An unchanged build starts no compiler."""
-    from mcuml import bench, pipeline
-    from mcuml import build as builder
-    from mcuml.board import load
-    from mcuml.cli._console import stages, tell
-    from mcuml.cli._defaults import default_board
-    from mcuml.fit import check_fit
+    from mcuml.cli._console import tell
+    from mcuml.cli._firmware import firmware
 
-    target = load(board or default_board())
-    with stages(quiet) as progress:
-        progress("read the model and plan its memory")
-        plan = pipeline.prepare(model)
-        check_fit(plan, target)
-        progress("build")
-        image = builder.build_firmware(bench.firmware_files(plan, target), target, output)
+    plan, image = firmware(model, board, quiet, output)
     print(image.elf)
     if not quiet:
         told = "unchanged" if image.cached else "built"

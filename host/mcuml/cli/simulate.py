@@ -17,29 +17,20 @@ def simulate(
     import os
     import sys
 
-    from mcuml import bench, pipeline
-    from mcuml import build as builder
-    from mcuml.board import load
-    from mcuml.cli._console import stages, tell
-    from mcuml.cli._defaults import default_board
-    from mcuml.fit import check_fit
+    from mcuml.cli._console import tell
+    from mcuml.cli._firmware import firmware
     from mcuml.link.pty import serve
     from mcuml.link.virtual import VirtualBoard
 
-    target = load(board or default_board())
-    with stages(quiet) as progress:
-        progress("read the model and plan its memory")
-        plan = pipeline.prepare(model)
-        check_fit(plan, target)
-        progress("build")
-        image = builder.build_firmware(bench.firmware_files(plan, target), target)
+    plan, image = firmware(model, board, quiet, simulated=True)
 
     def ready(path: str) -> None:
         print(path, flush=True)
         if not quiet:
-            tell(f"{plan.graph.name} on virtual {target.name}; times are estimated. Try: python -m serial.tools.miniterm {path}")
+            name = f"{plan.graph.name} on virtual {image.board.name}"
+            tell(f"{name}; times are estimated. Try: python -m serial.tools.miniterm {path}")
 
-    with VirtualBoard(image.elf, target) as link:
+    with VirtualBoard(image.elf, image.board) as link:
         if pty:
             serve(link, ready)
         received = b""  # the first round brings the greeting

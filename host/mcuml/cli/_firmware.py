@@ -1,0 +1,28 @@
+"""From a model and a board's name to linked firmware, as the verbs that need no figures do it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcuml.build import Image
+    from mcuml.plan import Plan
+
+
+def firmware(model: Path, board: str, quiet: bool, folder: Path | None = None, simulated: bool = False) -> "tuple[Plan, Image]":
+    """Build for `board` ("": the default one) in `folder` (None: in the cache). `simulated` asks for a simulator as well."""
+    from mcuml import bench, build, pipeline
+    from mcuml.board import load
+    from mcuml.cli._console import stages
+    from mcuml.cli._defaults import default_board
+    from mcuml.fit import check_fit
+    from mcuml.link.virtual import check_simulated
+
+    target = load(board or default_board())
+    if simulated:
+        check_simulated(target)
+    with stages(quiet) as progress:
+        progress("read the model and plan its memory")
+        plan = pipeline.prepare(model)
+        check_fit(plan, target)
+        progress("build")
+        return plan, build.build_firmware(bench.firmware_files(plan, target), target, folder)
