@@ -18,7 +18,7 @@ STAGES = (
     ("__init__", "errors", "assets"),
     ("graph", "cores", "numerics", "anchors", "results"),
     ("board", "dataset"),
-    ("ops", "geometry", "lanes", "weighted", "fixedpoint", "elementwise", "shapes"),
+    ("ops", "geometry", "lanes", "weighted", "fixedpoint", "elementwise", "shapes", "movement"),
     ("flatbuf", "schema", "tflite_tensor", "tflite"),
     ("passes",),
     ("plan",),
@@ -160,7 +160,7 @@ def test_a_file_is_a_room(name: str) -> None:
     assert len(text.splitlines()) <= LONGEST_FILE, f"{path} is longer than {LONGEST_FILE} lines"
 
 
-SHARED = ("elementwise", "weighted")  # choose kernels for several operators
+SHARED = ("elementwise", "weighted", "movement")  # choose kernels for several operators
 OPERATORS = sorted(p.stem for p in (PACKAGE / "ops").glob("*.py") if not p.stem.startswith("_"))
 
 
@@ -175,7 +175,10 @@ def kernel_names(module: str) -> set[str]:
 def test_operator_has_its_files(operator: str) -> None:
     assert (ROOT / "tests" / "ops" / f"test_{operator}.py").is_file(), f"tests/ops/test_{operator}.py is missing"
     source = modules()[f"ops.{operator}"][0].read_text(encoding="utf-8")
-    assert kernel_names(f"ops.{operator}") or "view=True" in source, f"ops/{operator}.py chooses no template of templates/kernels"
+    shared = any(f"from mcuml.{module} import" in source for module in SHARED)
+    assert kernel_names(f"ops.{operator}") or shared or "view=True" in source, (
+        f"ops/{operator}.py chooses no template of templates/kernels"
+    )
 
 
 def test_every_template_has_an_operator() -> None:

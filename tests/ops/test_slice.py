@@ -1,0 +1,126 @@
+"""SLICE, STRIDED_SLICE, SPLIT, SPLIT_V and UNPACK against TFLite Micro: all types, ends, strides back and forth, masks."""
+
+import numpy as np
+
+from modelmaker import const, model, op, tensor
+from ops.harness import compare
+
+QUANT = {"int8": (0.1, 3), "int16": (0.001, 0)}
+
+
+def ints(name, values, dtype=np.int32):
+    return const(name, np.array(values, dtype))
+
+
+SLICES = [  # (type, shape, begin, size)
+    ("int8", (7,), (2,), (3,)),
+    ("int8", (7,), (0,), (7,)),
+    ("int8", (4, 5), (1, 0), (2, 5)),
+    ("int8", (4, 5), (1, 2), (-1, -1)),
+    ("float32", (2, 3, 4, 5), (0, 1, 1, 2), (2, 2, 3, 2)),
+    ("int8", (2, 3, 4, 5), (1, 0, 0, 4), (1, 3, 4, 1)),
+    ("int16", (2, 3, 2, 4, 3), (1, 0, 1, 1, 0), (1, -1, 1, 2, 2)),
+    ("int32", (6, 3), (5, 0), (1, 3)),
+    ("bool", (3, 5), (1, 1), (2, 3)),
+    ("int8", (2, 8, 8, 4), (0, 4, 2, 0), (2, 4, 6, 4)),
+]
+
+
+def make_slice(rng, dtype, shape, begin, size):
+    quant = QUANT.get(dtype, ())
+    x = tensor("x", dtype, shape, *quant)
+    kept = [n - b if s == -1 else s for n, b, s in zip(shape, begin, size, strict=True)]
+    y = tensor("y", dtype, kept, *quant)
+    wide = np.int64 if len(shape) == 2 else np.int32
+    return model([op("SLICE", [x, ints("begin", begin, wide), ints("size", size, wide)], [y], version=3)], [x], [y])
+
+
+test_slice_matches_tflite_micro = compare(SLICES, make_slice, exact=True)
+
+STRIDED = [  # (type, shape, begin, end, strides, masks of begin, end and shrink)
+    ("int8", (9,), (1,), (7,), (1,), 0, 0, 0),
+    ("int8", (9,), (1,), (9,), (3,), 0, 0, 0),
+    ("int8", (9,), (-3,), (-9,), (-2,), 0, 0, 0),
+    ("int8", (9,), (0,), (0,), (-1,), 1, 1, 0),
+    ("int8", (9,), (100,), (-100,), (-4,), 0, 0, 0),
+    ("int8", (9,), (-100,), (100,), (4,), 0, 0, 0),
+    ("int8", (9,), (4,), (5,), (1,), 0, 0, 1),
+    ("int8", (9,), (-2,), (0,), (1,), 0, 0, 1),
+    ("int8", (9,), (5,), (0,), (2,), 1, 0, 1),
+    ("int8", (4, 6), (0, 1), (4, 5), (1, 1), 0, 0, 0),
+    ("int8", (4, 6), (0, 1), (4, 5), (2, 2), 1, 2, 0),
+    ("int8", (4, 6), (3, 5), (0, 0), (-1, -2), 0, 0, 0),
+    ("int8", (4, 6), (2, 0), (3, 6), (1, 1), 0, 0, 1),
+    ("int8", (4, 6), (0, 3), (4, 4), (1, 1), 0, 0, 2),
+    ("float32", (4, 6), (2, 3), (3, 4), (1, 1), 0, 0, 3),
+    ("float32", (2, 3, 4), (0, 0, 1), (2, 3, 4), (1, 2, 2), 0, 0, 0),
+    ("int16", (2, 3, 4), (0, 1, 0), (2, 2, 4), (1, 1, -1), 4, 4, 2),
+    ("int32", (2, 3, 4, 5), (0, 1, 1, 1), (2, 3, 4, 5), (1, 1, 1, 1), 0, 0, 0),
+    ("int32", (2, 3, 4, 5), (1, 2, 3, 4), (-3, -4, -5, -6), (-1, -1, -1, -1), 0, 0, 0),
+    ("bool", (2, 3, 4, 5), (0, 0, 0, 0), (2, 3, 4, 5), (1, 2, 3, 4), 15, 15, 0),
+    ("int8", (2, 8, 8, 3), (0, 1, 0, 0), (2, 8, 8, 3), (1, 2, 2, 1), 0, 0, 0),
+    ("int8", (1, 8, 8, 4), (0, 0, 0, 2), (1, 8, 8, 4), (1, 1, 1, 1), 7, 7, 0),
+]
+
+
+def make_strided(rng, dtype, shape, begin, end, strides, begin_mask, end_mask, shrink):
+    quant = QUANT.get(dtype, ())
+    x = tensor("x", dtype, shape, *quant)
+    index = tuple(
+        (0 if begin_mask >> d & 1 else b)
+        if shrink >> d & 1
+        else slice(None if begin_mask >> d & 1 else b, None if end_mask >> d & 1 else e, s)
+        for d, (b, e, s) in enumerate(zip(begin, end, strides, strict=True))
+    )
+    y = tensor("y", dtype, np.empty(shape)[index].shape, *quant)
+    inputs = [x, ints("begin", begin), ints("end", end), ints("strides", strides)]
+    masks = {"begin_mask": begin_mask, "end_mask": end_mask, "shrink_axis_mask": shrink}
+    return model([op("STRIDED_SLICE", inputs, [y], version=2, **masks)], [x], [y])
+
+
+test_strided_slice_matches_tflite_micro = compare(STRIDED, make_strided, exact=True)
+
+SPLITS = [  # (operator, type, shape, axis, sizes)
+    ("SPLIT", "int8", (8,), 0, (4, 4)),
+    ("SPLIT", "int8", (6, 4), 0, (2, 2, 2)),
+    ("SPLIT", "int8", (6, 4), 1, (2, 2)),
+    ("SPLIT", "int8", (6, 3), -1, (1, 1, 1)),
+    ("SPLIT", "float32", (2, 4, 3), 1, (2, 2)),
+    ("SPLIT", "int16", (2, 4, 3, 5), 2, (1, 1, 1)),
+    ("SPLIT", "int32", (2, 4), -2, (1, 1)),
+    ("SPLIT", "int8", (5, 2), 0, (5,)),
+    ("SPLIT_V", "int8", (8,), 0, (3, 5)),
+    ("SPLIT_V", "int8", (8, 3), 0, (4, 1, 3)),
+    ("SPLIT_V", "int8", (3, 8), -1, (4, 1, 3)),
+    ("SPLIT_V", "float32", (2, 5, 3), 1, (4, 1)),
+    ("SPLIT_V", "int16", (2, 5, 3), -2, (4, 1)),
+    ("SPLIT_V", "int32", (4,), 0, (1, 2, 1)),
+    ("UNPACK", "int8", (3, 4), 0, (1, 1, 1)),
+    ("UNPACK", "int8", (3, 4), 1, (1, 1, 1, 1)),
+    ("UNPACK", "float32", (2, 3, 4), -2, (1, 1, 1)),
+    ("UNPACK", "int16", (2, 3, 4), -3, (1, 1)),
+    ("UNPACK", "int32", (4,), 0, (1, 1, 1, 1)),
+]
+
+
+def make_split(rng, code, dtype, shape, axis, sizes, inside=False):
+    quant = QUANT.get(dtype, ())
+    first = x = tensor("x", dtype, shape, *quant)
+    nodes = []
+    if inside:  # the data dies at the split, so that its outputs may lie in it
+        x = tensor("relu", dtype, shape, *quant)
+        nodes.append(op("RELU", [first], [x]))
+    drop = code == "UNPACK"
+    outputs = []
+    for number, size in enumerate(sizes):
+        part = [size if d == axis % len(shape) else n for d, n in enumerate(shape) if not (drop and d == axis % len(shape))]
+        outputs.append(tensor(f"y{number}", dtype, part, *quant))
+    where = const("axis", np.array(axis, np.int32)) if code == "SPLIT_V" else ints("axis", [axis])
+    inputs = {"SPLIT": [where, x], "SPLIT_V": [x, ints("sizes", sizes), where], "UNPACK": [x]}[code]
+    options = {"num": len(sizes), "axis": axis} if drop else {"num_splits": len(sizes)}
+    return model([*nodes, op(code, inputs, outputs, version=2, **options)], [first], outputs)
+
+
+test_split_matches_tflite_micro = compare(SPLITS, make_split, exact=True)
+INSIDE = [(*case, True) for case in SPLITS if case[1] in ("int8", "float32")]
+test_split_inside_matches_tflite_micro = compare(INSIDE, make_split, exact=True)
