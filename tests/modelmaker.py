@@ -126,7 +126,7 @@ def _tensor(spec: TensorSpec, buffers: list) -> Any:
     made.shapeSignature = None if spec.signature is None else list(spec.signature)
     if spec.data is not None:
         buffer = schema.BufferT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(spec.data).tobytes(), np.uint8)
+        buffer.data = np.frombuffer(_stored(spec), np.uint8)
         made.buffer = len(buffers)
         buffers.append(buffer)
     if spec.scale:
@@ -136,6 +136,17 @@ def _tensor(spec: TensorSpec, buffers: list) -> Any:
         quant.quantizedDimension = spec.axis
         made.quantization = quant
     return made
+
+
+def _stored(spec: TensorSpec) -> bytes:
+    """A constant's bytes; "int4" takes int8 values and packs two into a byte, the first into its low half (unless they are
+    packed already)."""
+    assert spec.data is not None
+    data = np.ascontiguousarray(spec.data)
+    if spec.dtype != "int4" or data.size != np.prod(spec.shape):
+        return data.tobytes()
+    halves = np.append(data.reshape(-1), np.zeros(data.size % 2, np.int8)).astype(np.uint8) & 15
+    return (halves[::2] | halves[1::2] << 4).astype(np.uint8).tobytes()
 
 
 def _camel(name: str) -> str:
@@ -197,13 +208,13 @@ def _spatial(size: int, kernel: int, stride: int, dilation: int, padding: str) -
 def conv(
     rng: np.random.Generator, x: TensorSpec, channels: int, kernel: tuple[int, int] = (3, 3), stride: tuple[int, int] = (1, 1),
     dilation: tuple[int, int] = (1, 1), padding: str = "SAME", activation: str = "NONE", per_channel: bool = True,
-    bias: bool = True, name: str = "conv", depthwise: bool = False,
+    bias: bool = True, name: str = "conv", depthwise: bool = False, groups: int = 1,
 ) -> OpSpec:  # fmt: skip
     """A CONV_2D (or, with `depthwise`, a DEPTHWISE_CONV_2D with multiplier channels // input channels) on NHWC `x`.
 
     Pairs are (height, width). The output is `.outputs[0]`."""
     batch, height, width, depth = x.shape
-    shape, axis = ((1, *kernel, channels), 3) if depthwise else ((channels, *kernel, depth), 0)
+    shape, axis = ((1, *kernel, channels), 3) if depthwise else ((channels, *kernel, depth // groups), 0)
     w = _weights(rng, f"{name}_w", shape, axis, x.dtype, per_channel)
     b = _bias(rng, f"{name}_b", channels, x, w) if bias else None
     sizes = [_spatial(s, k, t, d, padding) for s, k, t, d in zip((height, width), kernel, stride, dilation, strict=True)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mcuml.graph import Graph, Node, Tensor
+from mcuml.graph import Graph, Kernel, Node, Tensor
 from mcuml.ops import require
 
 
@@ -38,20 +38,18 @@ def window(
     stride: tuple[int, int],
     dilation: tuple[int, int],
     padding: str,
+    batches: bool = False,
 ) -> tuple[Axis, Axis]:
-    """(vertical, horizontal) axes of an NHWC operator with batch 1. Raises ModelError where the attributes are not legal
+    """(vertical, horizontal) axes of an NHWC operator; batch 1 unless `batches` (see each_image).
+
+    Raises ModelError where the attributes are not legal
     or the output's height and width are not what they give."""
     output = graph.tensors[node.outputs[0]]
     require(
         len(source.shape) == 4 and len(output.shape) == 4, node, graph, "its input and output must have four dimensions (NHWC)."
     )
-    require(
-        source.shape[0] == 1 == output.shape[0],
-        node,
-        graph,
-        "only batch 1 runs on a microcontroller.",
-        "Export the model with batch size 1.",
-    )
+    require(source.shape[0] == output.shape[0], node, graph, "its input and output differ in batch size.")
+    require(batches or source.shape[0] == 1, node, graph, "only batch 1 is served.", "Export the model with batch size 1.")
     require(
         min(*stride, *dilation, *taps) >= 1,
         node,
@@ -85,3 +83,20 @@ def overlap_distance(vertical: Axis, horizontal: Axis, in_channels: int, out_cha
             for r in range(vertical.out)
         ),
     )
+
+
+def each_image(kernel: Kernel, source: Tensor, output: Tensor) -> Kernel:
+    """`kernel`, which serves one image of `source` (N, ...), for all N in turn: partials/images.c.j2 makes the loop.
+
+    In place, image b's output lies b * (output - input bytes) further from its input than the first one's."""
+    batch = source.shape[0]
+    params = dict(kernel.params) | {
+        "batch": batch, "in_elements": source.elements // batch, "out_elements": output.elements // batch,
+    }  # fmt: skip
+    growth = (output.bytes - source.bytes) // batch
+    overlaps = tuple(
+        replace(o, distance=o.distance + (batch - 1) * max(0, growth))
+        for o in kernel.overlaps
+        if batch == 1 or not o.exact or growth == 0
+    )
+    return replace(kernel, params=params, overlaps=overlaps, macs=kernel.macs * batch)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from mcuml import lanes
 from mcuml.geometry import Axis
 from mcuml.graph import ABSENT, Constant, Graph, Kernel, Node, Tensor
-from mcuml.numerics import float_activation_range
+from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import require, tensors
 
 HYBRID = ("float32", "int8", "float32")  # input, weights, output of a dynamic-range layer
+INT16X8 = ("int16", "int8", "int16")
+BIAS = {"int8": ("int32",), "int16": ("int64", "int32"), "float32": ("float32",)}
+MAX_WIDE = 1 << 47  # MultiplyByQuantizedMultiplier's limit for 64-bit sums
 
 
 def weighted(node: Node, graph: Graph) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
@@ -28,32 +33,34 @@ def weighted(node: Node, graph: Graph) -> tuple[Tensor, Tensor, Tensor | None, T
     return inputs[0], inputs[1], inputs[2] if len(inputs) == 3 else None, outputs[0]
 
 
-def check_weighted(node: Node, graph: Graph, axis: int, hybrid: bool = False) -> None:
+def check_weighted(
+    node: Node, graph: Graph, axis: int, hybrid: bool = False, biases: Mapping[str, tuple[str, ...]] = BIAS
+) -> None:
     """Types and quantization of an operator with weights whose output channels lie along weight dimension `axis`. `hybrid`:
-    float activations with int8 weights of one scale are served too."""
+    float activations with int8 weights of one scale are served too. `biases`: types of the bias by the input's type."""
     source, weights, bias, output = weighted(node, graph)
     kinds = (source.dtype, weights.dtype, output.dtype)
     require(
-        kinds in (("int8",) * 3, ("float32",) * 3) or (hybrid and kinds == HYBRID),
+        kinds in (("int8",) * 3, ("float32",) * 3, INT16X8) or (hybrid and kinds == HYBRID),
         node,
         graph,
         f"types {kinds} are not served.",
-        "Use int8 or float32 throughout.",
+        "Use int8 or float32 throughout, or int16 with int8 weights.",
     )
     require(weights.is_const, node, graph, "its weights must be constant.")
     channels = weights.shape[axis]
     if bias is not None:
-        wanted = "int32" if source.dtype == "int8" else "float32"
+        wanted = biases[source.dtype]
         require(
-            bias.is_const and bias.dtype == wanted and bias.elements == channels,
+            bias.is_const and bias.dtype in wanted and bias.elements == channels,
             node,
             graph,
-            f"its bias must be {channels} constant {wanted} values.",
+            f"its bias must be {channels} constant {' or '.join(wanted)} values.",
         )
     if kinds == HYBRID:
         one = weights.quant is not None and weights.quant.per_tensor and weights.zero_point == 0 and 0 < weights.scale < math.inf
         require(one, node, graph, "its int8 weights need one scale and zero point 0, for its activations are float32.")
-    elif source.dtype == "int8":
+    elif source.dtype != "float32":
         quant = weights.quant
         require(source.scale > 0 and output.scale > 0, node, graph, "its input and output need a scale.")
         require(
@@ -70,6 +77,9 @@ def check_weighted(node: Node, graph: Graph, axis: int, hybrid: bool = False) ->
             graph,
             f"its weights are quantized along dimension {quant.axis}, not {axis}.",
         )
+        if source.dtype == "int16":
+            symmetric = source.zero_point == output.zero_point == 0
+            require(symmetric, node, graph, "its int16 input and output must have zero point 0.")
 
 
 def channel_scales(source: Tensor, weights: Tensor, output: Tensor) -> list[float]:
@@ -87,6 +97,33 @@ def bias_f32(bias: Tensor | None, channels: int) -> Constant:
 def plain_table(scaling: lanes.Requantization) -> Constant:
     """int32 (N, 3): bias, multiplier, shift (> 0 is left), for the kernels that call requantize()."""
     return Constant("channels", np.stack([scaling.bias, scaling.multiplier, scaling.shift], 1).astype(np.int32))
+
+
+def plain(
+    node: Node, graph: Graph, matrix: np.ndarray, real: list[float], activation: str, int32_sums: bool = False
+) -> tuple[dict[str, Any], tuple[Constant, ...]]:
+    """What the kernels in plain C (partials/plain.c.j2) need for `matrix` (N, K), the weights by output channel, with the
+    channels' real multipliers (unused for floats): (params, constants but the weights).
+
+    int16 activations have 64-bit sums, or 32-bit ones where the bias is int32 or, without a bias, if `int32_sums`; 64-bit
+    sums that fit 32 bits are added up as such. channels is then int32 (N, 4): the bias's low and high word, the multiplier
+    reduced to 15 bits, the right shift (MultiplyByQuantizedMultiplier for int64, kernels/internal/common.cc)."""
+    source, _, bias, output = weighted(node, graph)
+    if source.dtype == "float32":
+        low, high = float_activation_range(activation)
+        return {"kind": "f32", "low": low, "high": high}, (bias_f32(bias, len(matrix)),)
+    low_q, high_q = activation_range(activation, output)
+    params = {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
+    scaling = lanes.requantization(None if bias is None else bias.data, real)
+    if source.dtype == "int8" or (int32_sums if bias is None else bias.dtype == "int32"):
+        return params | {"kind": "s8" if source.dtype == "int8" else "s16x32"}, (plain_table(scaling),)
+    sums = np.abs(matrix.astype(np.int64)).sum(1) << 15
+    fits = bool(np.all(sums + np.abs(scaling.bias) < MAX_WIDE) and np.all(scaling.shift < 8))
+    require(fits, node, graph, "its bias or its scales are out of range.")
+    reduced = np.where(scaling.multiplier < 0x7FFF0000, (scaling.multiplier + (1 << 15)) >> 16, 0x7FFF)
+    words = np.stack([scaling.bias & 0xFFFFFFFF, scaling.bias >> 32, reduced, 15 - scaling.shift], 1)
+    table = Constant("channels", words.astype(np.uint32).view(np.int32))
+    return params | {"kind": "s16" if np.all(sums < 1 << 31) else "s16x64"}, (table,)
 
 
 def unroll_f32(depth: int) -> tuple[int, int]:

@@ -20,13 +20,15 @@ FLAVOURS = (
     "low zero",
     "high zero",
 )
+INT16_FLAVOURS = ("no bias", "loud", "faint", "flushed", "full", "minus 128", "big bias", "empty channel", "int32 bias")
 
 
 def season(layer: OpSpec, flavour: str, channel_axis: int) -> OpSpec:
     """`layer` (input, weights, bias -> output), changed in place: multipliers of 1 and more ("loud"), of about 2**-20 and
-    below 2**-32, weights at the ends of int8, a bias of 2**29, a channel without weights, zero points at both ends."""
+    below 2**-32, weights at the ends of int8, a bias of 2**29 (int16: 2**40), a channel without weights, zero
+    points at both ends; int4 weights; int16's 32-bit sums, with and without a bias."""
     x, weights, bias = layer.inputs
-    assert x is not None and weights is not None and weights.data is not None and flavour in FLAVOURS
+    assert x is not None and weights is not None and weights.data is not None
     output = layer.outputs[0]
     if flavour == "no bias":
         del layer.inputs[2]  # TFLite Micro's depthwise convolution dereferences an input that is there but left out
@@ -38,9 +40,19 @@ def season(layer: OpSpec, flavour: str, channel_axis: int) -> OpSpec:
     elif flavour == "minus 128":
         weights.data = np.full_like(weights.data, -128)
     elif flavour == "big bias" and bias is not None and bias.data is not None:
-        bias.data = np.where(bias.data < 0, -(1 << 29), 1 << 29).astype(np.int32)
+        big = 1 << (29 if x.dtype == "int8" else 40)
+        bias.data = np.where(bias.data < 0, -big, big).astype(bias.data.dtype)
     elif flavour == "empty channel":
         np.moveaxis(weights.data, channel_axis, 0)[0] = 0
     elif flavour in ("low zero", "high zero"):
         x.zero_point = output.zero_point = (-128 if flavour == "low zero" else 127,)
+    elif flavour == "int4":
+        weights.dtype, weights.data = "int4", weights.data >> 4
+    elif flavour == "int32 bias" and bias is not None and bias.data is not None:
+        bias.dtype, bias.data = "int32", bias.data.astype(np.int32)
+    elif flavour == "int32 sums":
+        del layer.inputs[2]
+        layer.options["quantized_bias_type"] = "INT32"
+    else:
+        assert flavour == "usual", flavour
     return layer

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modelmaker import conv, model, random_tensor
-from ops.flavour import FLAVOURS, season
+from ops.flavour import FLAVOURS, INT16_FLAVOURS, season
 from ops.harness import compare
 
 ONE, TWO = (1, 1), (2, 2)
@@ -40,10 +40,27 @@ CASES += [
 CASES += [("float32", 4, 5, 3, 6, (2, 2), ONE, ONE, "SAME", "NONE", "tensor", "no bias")]
 
 
-def make(rng, dtype, height, width, depth, channels, window, stride, dilation, padding, activation, scales, flavour):
-    x = random_tensor(rng, "x", dtype, (1, height, width, depth))
-    layer = season(conv(rng, x, channels, window, stride, dilation, padding, activation, scales == "channel"), flavour, 0)
-    return model([layer], [x], layer.outputs)
+CASES += [("int16", *shape, "channel", "usual") for shape in SHAPES[::2]] + [("int16", *SHAPES[3], "tensor", "usual")]
+SMALL_LAYER = (4, 5, 8, 6, (3, 3), ONE, ONE, "SAME", "NONE", "channel")
+CASES += [("int16", *SMALL_LAYER, flavour) for flavour in (*INT16_FLAVOURS, "int32 sums")]
+CASES += [("int16", 3, 3, 64, 4, (3, 3), ONE, ONE, "SAME", "NONE", "channel", "minus 128")]  # sums of more than 32 bits
+CASES += [("int8", *shape, "channel", "int4") for shape in SHAPES[1:8:2]]
+BATCHES = [(dtype, *shape, "tensor", "usual", 3) for dtype in ("int8", "int16", "float32") for shape in (SHAPES[0], SHAPES[8])]
+BATCHES += [("int8", *shape, "channel", flavour, 2) for shape in (SHAPES[7], SHAPES[14]) for flavour in ("usual", "loud")]
+GROUPS = [
+    (dtype, 5, 4, depth, channels, window, ONE, ONE, "SAME", "RELU", "channel", "usual", batch, groups)
+    for dtype in ("int8", "int16", "float32")
+    for depth, channels, window, batch, groups in ((6, 4, (3, 3), 1, 2), (3, 6, ONE, 2, 3), (4, 4, (2, 3), 1, 4))
+]
+CASES += BATCHES + GROUPS
+
+
+def make(
+    rng, dtype, height, width, depth, channels, window, stride, dilation, padding, activation, scales, flavour, batch=1, groups=1
+):
+    x = random_tensor(rng, "x", dtype, (batch, height, width, depth))
+    layer = conv(rng, x, channels, window, stride, dilation, padding, activation, scales == "channel", groups=groups)
+    return model([season(layer, flavour, 0)], [x], layer.outputs)
 
 
 test_matches_tflite_micro = compare(CASES, make)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modelmaker import conv, model, random_tensor
-from ops.flavour import FLAVOURS, season
+from ops.flavour import FLAVOURS, INT16_FLAVOURS, season
 from ops.harness import compare
 
 ONE, TWO = (1, 1), (2, 2)
@@ -41,8 +41,22 @@ CASES += [
 CASES += [("float32", 4, 5, 3, 1, (3, 3), ONE, ONE, "SAME", "NONE", "tensor", "no bias")]
 
 
-def make(rng, dtype, height, width, depth, multiplier, window, stride, dilation, padding, activation, scales, flavour):
-    x = random_tensor(rng, "x", dtype, (1, height, width, depth))
+CASES += [("int16", *shape, "channel", "usual") for shape in SHAPES[::2]] + [("int16", *SHAPES[4], "tensor", "usual")]
+SMALL_LAYER = (4, 5, 6, 2, (3, 3), ONE, ONE, "SAME", "NONE", "channel")
+# TFLite Micro reads every int16 layer's bias as int64.
+CASES += [("int16", *SMALL_LAYER, flavour) for flavour in INT16_FLAVOURS if flavour != "int32 bias"]
+CASES += [("int16", 24, 24, 1, 2, (23, 23), ONE, ONE, "SAME", "NONE", "channel", "minus 128")]  # sums of more than 32 bits
+CASES += [("int16", 24, 24, 2, 1, (23, 23), ONE, ONE, "SAME", "NONE", "channel", "minus 128")]
+CASES += [("int8", *shape, "channel", "int4") for shape in SHAPES[1:14:4]]
+CASES += [
+    (dtype, *shape, "channel", "usual", 3)
+    for dtype in ("int8", "int16", "float32")
+    for shape in (SHAPES[0], SHAPES[4], SHAPES[9], SHAPES[11], (3, 1, 4, 1, (3, 3), TWO, ONE, "SAME", "NONE"))
+]
+
+
+def make(rng, dtype, height, width, depth, multiplier, window, stride, dilation, padding, activation, scales, flavour, batch=1):
+    x = random_tensor(rng, "x", dtype, (batch, height, width, depth))
     layer = conv(rng, x, depth * multiplier, window, stride, dilation, padding, activation, scales == "channel", depthwise=True)
     return model([season(layer, flavour, 3)], [x], layer.outputs)
 

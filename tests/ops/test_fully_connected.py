@@ -3,7 +3,7 @@
 import pytest
 
 from modelmaker import fully_connected, model, random_tensor
-from ops.flavour import FLAVOURS, season
+from ops.flavour import FLAVOURS, INT16_FLAVOURS, season
 from ops.harness import compare
 
 SHAPES = [  # (input shape, units, activation, bias)
@@ -23,6 +23,11 @@ SHAPES = [  # (input shape, units, activation, bias)
 CASES = [("int8", *shape, how, "usual") for shape in SHAPES for how in ("channel", "tensor")]
 CASES += [("float32", *shape, "tensor", "usual") for shape in SHAPES]
 CASES += [("int8", (2, depth), 6, "NONE", True, "channel", flavour) for depth in (16, 7) for flavour in FLAVOURS[1:]]
+
+CASES += [("int16", *shape, how, "usual") for shape in SHAPES[:5] for how in ("channel", "tensor")]
+CASES += [("int16", (2, 16), 6, "NONE", True, how, f) for how in ("channel", "tensor") for f in (*INT16_FLAVOURS, "int32 sums")]
+CASES += [("int16", (1, 700), 6, "NONE", True, "channel", "minus 128")]  # sums of more than 32 bits
+CASES += [("int8", (2, depth), 5, "NONE", True, "tensor", "int4") for depth in (1, 7, 16, 33)]
 
 
 def make(rng, dtype, shape, units, activation, bias, scales, flavour):

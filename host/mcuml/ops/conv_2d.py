@@ -1,4 +1,5 @@
-"""CONV_2D: int8 through dual-byte lanes or plain C, float32, float32 with int8 weights; any stride, dilation and padding."""
+"""CONV_2D: int8 through dual-byte lanes or plain C, int16 with int8 weights, float32, float32 with int8 weights; any stride,
+dilation, padding, batch and number of groups."""
 
 from __future__ import annotations
 
@@ -9,21 +10,22 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mcuml import lanes
-from mcuml.geometry import Axis, overlap_distance, window
+from mcuml.geometry import Axis, each_image, overlap_distance, window
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator, require
-from mcuml.weighted import bias_f32, channel_scales, check_weighted, hybrid_kernel, pad_f32, plain_table, unroll_f32, weighted
+from mcuml.weighted import bias_f32, channel_scales, check_weighted, hybrid_kernel, pad_f32, plain, unroll_f32, weighted
 
 
 @dataclass(frozen=True)
 class Conv2D(Operator):
-    """Input NHWC (1, H, W, C), weights (N, KH, KW, C), bias (N,) or absent, output (1, OH, OW, N)."""
+    """Input NHWC (B, H, W, C), weights (N, KH, KW, C / groups), bias (N,) or absent, output (B, OH, OW, N)."""
 
     padding: str
     stride: tuple[int, int]
     dilation: tuple[int, int]
     activation: str
+    int32_sums: bool  # of int16 activations without a bias
 
     CODES: ClassVar[tuple[str, ...]] = ("CONV_2D",)
 
@@ -34,6 +36,7 @@ class Conv2D(Operator):
             (options["stride_h"], options["stride_w"]),
             (options["dilation_h_factor"], options["dilation_w_factor"]),
             options["fused_activation_function"],
+            options.get("quantized_bias_type") == "INT32",
         )
 
     def check(self, node: Node, graph: Graph) -> None:
@@ -41,11 +44,12 @@ class Conv2D(Operator):
         require(len(weights.shape) == 4, node, graph, "its weights must have four dimensions.")
         vertical, horizontal = self._axes(node, graph)
         require(vertical.out > 0 and horizontal.out > 0, node, graph, "its window is larger than the input.")
+        groups, rest = divmod(source.shape[3], weights.shape[3])
         require(
-            weights.shape[3] == source.shape[3],
+            rest == 0 and weights.shape[0] % max(groups, 1) == 0,
             node,
             graph,
-            "its weights and input differ in channels (grouped convolution is not served).",
+            f"{source.shape[3]} input and {weights.shape[0]} output channels do not go into groups of {weights.shape[3]}.",
         )
         require(weights.shape[0] == output.shape[3], node, graph, "its weights and output differ in channels.")
         check_weighted(node, graph, axis=0, hybrid=True)
@@ -53,44 +57,60 @@ class Conv2D(Operator):
     def lower(self, node: Node, graph: Graph) -> Kernel:
         source, weights, _, _ = weighted(node, graph)
         assert weights.data is not None
-        if source.dtype != weights.dtype:
+        if source.dtype == "float32" and weights.dtype == "int8":
             return hybrid_kernel(node, graph, weights.data, *self._axes(node, graph), self.activation)
-        return convolution(node, graph, weights.data, *self._axes(node, graph), self.activation)
+        kernel = convolution(node, graph, weights.data, *self._axes(node, graph), self.activation, self.int32_sums)
+        return each_image(kernel, source, graph.tensors[node.outputs[0]])
 
     def _axes(self, node: Node, graph: Graph) -> tuple[Axis, Axis]:
         source, weights = graph.tensors[node.inputs[0]], graph.tensors[node.inputs[1]]
-        return window(node, graph, source, (weights.shape[1], weights.shape[2]), self.stride, self.dilation, self.padding)
+        taps = (weights.shape[1], weights.shape[2])
+        return window(node, graph, source, taps, self.stride, self.dilation, self.padding, batches=True)
 
 
-def convolution(node: Node, graph: Graph, filters: np.ndarray, vertical: Axis, horizontal: Axis, activation: str) -> Kernel:
-    """The kernel of a convolution with `filters` (N, KH, KW, C), int8 or float32; scales and bias are the node's own."""
+def convolution(
+    node: Node, graph: Graph, filters: np.ndarray, vertical: Axis, horizontal: Axis, activation: str, int32_sums: bool = False
+) -> Kernel:
+    """The kernel of one image's convolution with `filters` (N, KH, KW, C / groups), int8 or float32; scales and bias are the
+    node's own."""
     source, weights, bias, output = weighted(node, graph)
     channels, kernel_h, kernel_w, depth = filters.shape
+    groups = source.shape[3] // depth
     pointwise = kernel_h * kernel_w == vertical.stride == horizontal.stride == 1
     params: dict[str, Any] = {
-        "height": vertical, "width": horizontal, "in_channels": depth, "out_channels": channels, "pointwise": pointwise,
+        "height": vertical, "width": horizontal, "in_channels": source.shape[3], "out_channels": channels, "pointwise": pointwise,
+        "groups": groups,
     }  # fmt: skip
     macs = vertical.out * horizontal.out * filters.size
     matrix = filters.reshape(channels, -1)
-    item = 1 if source.dtype == "int8" else 4
-    overlaps = (Overlap(0, 0, overlap_distance(vertical, horizontal, depth, channels, item)),)
-    if source.dtype == "float32":
+    item = np.dtype(source.dtype).itemsize
+    distance = overlap_distance(vertical, horizontal, source.shape[3], channels, item)
+    overlaps = (Overlap(0, 0, distance),)
+    if source.dtype == "float32" and groups == 1:
         low, high = float_activation_range(activation)
         body, taps = unroll_f32(matrix.shape[1])
         constants = (pad_f32(matrix, taps), bias_f32(bias, channels))
         return Kernel(
             "conv_2d_f32", params | {"low": low, "high": high, "body": body, "taps": taps}, constants, taps * 8, overlaps, macs
         )
-    low_q, high_q = activation_range(activation, output)
-    scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(source, weights, output))
-    reach = max(128 + source.zero_point, 127 - source.zero_point)
-    params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
-    table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
-    body, pairs = lanes.unroll(matrix.shape[1])
-    packed = lanes.pack(matrix, reach, depth % 4 == 0, pairs)
-    if table is None or packed is None:
-        return Kernel(
-            "conv_2d_plain", params, (Constant("weights", np.ascontiguousarray(filters)), plain_table(scaling)), macs=macs
-        )
-    constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(channels)]))
-    return Kernel("conv_2d_s8", params | {"body": body, "pairs": pairs}, constants, pairs * 8, overlaps, macs)
+    real = [] if source.dtype == "float32" else channel_scales(source, weights, output)
+    if source.dtype == "int8" and groups == 1:
+        scaling = lanes.requantization(None if bias is None else bias.data, real)
+        reach = max(128 + source.zero_point, 127 - source.zero_point)
+        table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
+        body, pairs = lanes.unroll(matrix.shape[1])
+        packed = lanes.pack(matrix, reach, depth % 4 == 0, pairs)
+        if table is not None and packed is not None:
+            low_q, high_q = activation_range(activation, output)
+            params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
+            constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(channels)]))
+            return Kernel("conv_2d_s8", params | {"body": body, "pairs": pairs}, constants, pairs * 8, overlaps, macs)
+    more, channel_constants = plain(node, graph, matrix, real, activation, int32_sums)
+    # One pixel's channels are written one by one while its window's later channels are still needed.
+    return Kernel(
+        "conv_2d_plain",
+        params | more,
+        (Constant("weights", np.ascontiguousarray(filters)), *channel_constants),
+        overlaps=(Overlap(0, 0, distance + channels * item),),
+        macs=macs,
+    )

@@ -1,4 +1,4 @@
-"""DEPTHWISE_CONV_2D: int8 and float32; any stride, dilation, padding and depth multiplier."""
+"""DEPTHWISE_CONV_2D: int8, int16 with int8 weights and float32; any stride, dilation, padding, depth multiplier and batch."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mcuml import lanes
-from mcuml.geometry import Axis, overlap_distance
+from mcuml.geometry import Axis, each_image, overlap_distance
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
-from mcuml.numerics import activation_range, float_activation_range
+from mcuml.numerics import activation_range
 from mcuml.ops import require
 from mcuml.ops.conv_2d import Conv2D, convolution
-from mcuml.weighted import bias_f32, channel_scales, check_weighted, plain_table, weighted
+from mcuml.weighted import BIAS, channel_scales, check_weighted, plain, weighted
 
 
 @dataclass(frozen=True)
 class DepthwiseConv2D(Conv2D):
-    """Input NHWC (1, H, W, C), weights (1, KH, KW, C * M), bias (C * M,) or absent, output (1, OH, OW, C * M)."""
+    """Input NHWC (B, H, W, C), weights (1, KH, KW, C * M), bias (C * M,) or absent, output (B, OH, OW, C * M)."""
 
     CODES: ClassVar[tuple[str, ...]] = ("DEPTHWISE_CONV_2D",)
 
@@ -33,9 +33,12 @@ class DepthwiseConv2D(Conv2D):
             weights.shape[3] % source.shape[3] == 0, node, graph, "its output channels are no multiple of its input channels."
         )
         require(weights.shape[3] == output.shape[3], node, graph, "its weights and output differ in channels.")
-        check_weighted(node, graph, axis=3)
+        check_weighted(node, graph, axis=3, biases=BIAS | {"int16": ("int64",)})
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
+        return each_image(self._one_image(node, graph), graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]])
+
+    def _one_image(self, node: Node, graph: Graph) -> Kernel:
         source, weights, bias, output = weighted(node, graph)
         vertical, horizontal = self._axes(node, graph)
         assert weights.data is not None
@@ -43,30 +46,25 @@ class DepthwiseConv2D(Conv2D):
             return convolution(node, graph, weights.data.transpose(3, 1, 2, 0), vertical, horizontal, self.activation)
         params: dict[str, Any] = {
             "height": vertical, "width": horizontal, "in_channels": source.shape[3], "out_channels": output.shape[3],
-            "real": source.dtype == "float32", "multiplier": output.shape[3] // source.shape[3],
+            "multiplier": output.shape[3] // source.shape[3],
         }  # fmt: skip
         macs = vertical.out * horizontal.out * weights.elements
         # One pixel's channels are written one by one while its window's later channels are still needed.
         item = output.bytes // output.elements
         distance = overlap_distance(vertical, horizontal, source.shape[3], output.shape[3], item) + output.shape[3] * item
-        overlaps = (Overlap(0, 0, distance),)
-        if source.dtype == "float32":
-            low, high = float_activation_range(self.activation)
-            constants = (Constant("weights", weights.data), bias_f32(bias, output.shape[3]))
-            return Kernel("depthwise_conv_2d", params | {"low": low, "high": high}, constants, overlaps=overlaps, macs=macs)
-        low_q, high_q = activation_range(self.activation, output)
-        scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(source, weights, output))
-        params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
-        table = lanes.channel_table(
-            weights.data.reshape(-1, output.shape[3]).T,
-            scaling,
-            max(128 + source.zero_point, 127 - source.zero_point),
-            output.zero_point,
-        )
-        if table is not None and _is_3x3(vertical, horizontal) and source.shape[3] == output.shape[3]:
-            return _by_lines(vertical, horizontal, weights.data, table, params, macs)
-        constants = (Constant("weights", weights.data), plain_table(scaling))
-        return Kernel("depthwise_conv_2d", params, constants, overlaps=overlaps, macs=macs)
+        real = [] if source.dtype == "float32" else channel_scales(source, weights, output)
+        matrix = weights.data.reshape(-1, output.shape[3]).T
+        if source.dtype == "int8" and _is_3x3(vertical, horizontal) and source.shape[3] == output.shape[3]:
+            scaling = lanes.requantization(None if bias is None else bias.data, real)
+            reach = max(128 + source.zero_point, 127 - source.zero_point)
+            table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
+            if table is not None:
+                low, high = activation_range(self.activation, output)
+                params |= {"low": low, "high": high, "in_zero": source.zero_point, "out_zero": output.zero_point}
+                return _by_lines(vertical, horizontal, weights.data, table, params, macs)
+        more, channel_constants = plain(node, graph, matrix, real, self.activation)
+        constants = (Constant("weights", weights.data), *channel_constants)
+        return Kernel("depthwise_conv_2d", params | more, constants, overlaps=(Overlap(0, 0, distance),), macs=macs)
 
 
 def _is_3x3(vertical: Axis, horizontal: Axis) -> bool:

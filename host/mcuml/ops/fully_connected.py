@@ -1,4 +1,4 @@
-"""FULLY_CONNECTED: int8 (per tensor), float32, and float32 with int8 weights; any batch."""
+"""FULLY_CONNECTED: int8, int16 with int8 weights, float32, and float32 with int8 weights; any batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcuml.geometry import Axis
 from mcuml.graph import Constant, Graph, Kernel, Node
 from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator, require
-from mcuml.weighted import bias_f32, check_weighted, hybrid_kernel, pad_f32, plain_table, weighted
+from mcuml.weighted import bias_f32, channel_scales, check_weighted, hybrid_kernel, pad_f32, plain, weighted
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,14 @@ class FullyConnected(Operator):
 
     activation: str
     weights_format: str
+    int32_sums: bool  # of int16 activations without a bias
 
     CODES: ClassVar[tuple[str, ...]] = ("FULLY_CONNECTED",)
 
     @classmethod
     def parse(cls, code: str, options: Mapping[str, Any]) -> FullyConnected:
-        return cls(options["fused_activation_function"], options["weights_format"])
+        int32_sums = options["quantized_bias_type"] == "INT32"
+        return cls(options["fused_activation_function"], options["weights_format"], int32_sums)
 
     def check(self, node: Node, graph: Graph) -> None:
         source, weights, _, output = weighted(node, graph)
@@ -47,7 +49,7 @@ class FullyConnected(Operator):
         source, weights, bias, output = weighted(node, graph)
         rows, depth = weights.shape
         assert weights.data is not None
-        if source.dtype != weights.dtype:
+        if source.dtype == "float32" and weights.dtype == "int8":
             pixel = Axis(1, 1, 1, 1, 1, 0)
             filters = weights.data.reshape(rows, 1, 1, depth)
             return hybrid_kernel(node, graph, filters, pixel, pixel, self.activation, source.elements // depth)
@@ -59,16 +61,20 @@ class FullyConnected(Operator):
             constants = (pad_f32(weights.data, depth), bias_f32(bias, rows))
             return Kernel("fully_connected_f32", params | {"low": low, "high": high, "body": body}, constants, macs=macs)
         assert weights.quant is not None
-        # GetQuantizedConvolutionMultipler: the product of the two scales is a float, unlike a convolution's.
-        real = [float(np.float32(source.scale) * np.float32(s)) / output.scale for s in weights.quant.scale]
-        scaling = lanes.requantization(None if bias is None else bias.data, real * (rows if len(real) == 1 else 1))
-        low_q, high_q = activation_range(self.activation, output)
-        params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
-        reach = max(128 + source.zero_point, 127 - source.zero_point)
-        table = lanes.channel_table(weights.data, scaling, reach, output.zero_point)
-        unrolled = lanes.unroll_exactly(depth)
-        packed = lanes.pack(weights.data, reach, True, depth // 2) if unrolled else None
-        if table is None or packed is None:
-            return Kernel("fully_connected", params, (Constant("weights", weights.data), plain_table(scaling)), macs=macs)
-        constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(rows)]))
-        return Kernel("fully_connected_s8", params | {"body": unrolled}, constants, macs=macs)
+        real = channel_scales(source, weights, output)
+        if weights.quant.per_tensor:
+            # GetQuantizedConvolutionMultipler: the product of the two scales is a float, unlike a convolution's.
+            real = [float(np.float32(source.scale) * np.float32(weights.scale)) / output.scale] * rows
+        if source.dtype == "int8":
+            scaling = lanes.requantization(None if bias is None else bias.data, real)
+            reach = max(128 + source.zero_point, 127 - source.zero_point)
+            table = lanes.channel_table(weights.data, scaling, reach, output.zero_point)
+            unrolled = lanes.unroll_exactly(depth)
+            packed = lanes.pack(weights.data, reach, True, depth // 2) if unrolled else None
+            if table is not None and packed is not None:
+                low_q, high_q = activation_range(self.activation, output)
+                params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
+                constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(rows)]))
+                return Kernel("fully_connected_s8", params | {"body": unrolled}, constants, macs=macs)
+        more, channel_constants = plain(node, graph, weights.data, real, self.activation, self.int32_sums)
+        return Kernel("fully_connected", params | more, (Constant("weights", weights.data), *channel_constants), macs=macs)
