@@ -33,8 +33,8 @@ def same_type(node: Node, graph: Graph, tensors: Sequence[Tensor], served: Colle
     return tensors[0].dtype
 
 
-def per_tensor(node: Node, graph: Graph, tensors: Sequence[Tensor]) -> None:
-    """Each quantized tensor needs one positive scale and a zero point that its type can hold."""
+def per_tensor(node: Node, graph: Graph, tensors: Sequence[Tensor], centered: bool = True) -> None:
+    """Each quantized tensor needs one positive scale and a zero point that its type can hold, in int16 0 if `centered`."""
     for tensor in tensors:
         quant = tensor.quant
         one = quant is not None and quant.per_tensor and 0 < tensor.scale < math.inf
@@ -45,7 +45,7 @@ def per_tensor(node: Node, graph: Graph, tensors: Sequence[Tensor]) -> None:
             require(
                 fits, node, graph, f"tensor '{tensor.name}' has zero point {tensor.zero_point}, outside {tensor.dtype}.", AGAIN
             )
-        if tensor.dtype == "int16":
+        if tensor.dtype == "int16" and centered:
             require(tensor.zero_point == 0, node, graph, f"int16 tensor '{tensor.name}' must have zero point 0.", AGAIN)
 
 

@@ -74,7 +74,16 @@ def lowered(data: bytes) -> Any:
 
 
 def values(rng: np.random.Generator, tensor: Tensor, kind: str) -> np.ndarray:
-    """An input: "random", "low" and "high" (the ends of the type everywhere) or "ramp" (all values in turn)."""
+    """An input: "random", "low" and "high" (the ends of the type everywhere) or "ramp" (all values in turn); "positive" and
+    "positive ramp" for functions that are not defined at 0 and below."""
+    if kind.startswith("positive"):
+        zero = tensor.zero_point if tensor.quant else 0
+        plain = values(rng, tensor, "ramp" if kind.endswith("ramp") else "random").astype(np.float64)
+        return np.clip(zero + np.abs(plain - zero) + (tensor.dtype != "float32") + 1e-3, None, limit(tensor)).astype(tensor.dtype)
+    if tensor.dtype == "bool":
+        return np.asarray(
+            rng.integers(0, 2, tensor.shape) if kind in ("random", "ramp") else np.full(tensor.shape, kind == "high"), bool
+        )
     if tensor.dtype == "float32":
         ramp = np.resize(np.arange(-128, 128) * 0.15625, tensor.shape)  # exact multiples: ties when they are rounded
         made = {"random": rng.normal(0, 2, tensor.shape), "low": np.full(tensor.shape, -100), "high": np.full(tensor.shape, 100)}
@@ -86,6 +95,10 @@ def values(rng: np.random.Generator, tensor: Tensor, kind: str) -> np.ndarray:
     step = 1 if info.bits == 8 else 37
     made = {"low": np.full(tensor.shape, info.min), "high": np.full(tensor.shape, info.max)}
     return made.get(kind, np.resize(np.arange(info.min, info.max + 1, step), tensor.shape)).astype(tensor.dtype)
+
+
+def limit(tensor: Tensor) -> float:
+    return np.inf if tensor.dtype == "float32" else np.iinfo(tensor.dtype).max
 
 
 def identify(case: tuple) -> str:

@@ -1,4 +1,4 @@
-"""SOFTMAX against TFLite Micro: wide and narrow rows, ties, beta, scales tiny and huge, int8 and int16 outputs."""
+"""SOFTMAX against TFLite Micro: wide and narrow rows, ties, beta, scales tiny and huge, int8 and int16 in and out."""
 
 import numpy as np
 import pytest
@@ -17,6 +17,14 @@ CASES = [  # (input type, output type, shape, scale, zero point, beta)
     ("int8", "int8", (4, 33), 20.0, 5, 1.0),
     ("int8", "int8", (4, 300), 20.0, 5, 100.0),
     ("int8", "int16", (2, 12), 0.1, 3, 1.0),
+    ("int16", "int16", (1, 10), 1 / 4096, 0, 1.0),
+    ("int16", "int16", (3, 64), 0.0001, 0, 1.0),
+    ("int16", "int16", (2, 1), 0.001, 0, 2.0),
+    ("int16", "int16", (1797,), 0.000152, 0, 1.0),
+    ("int16", "int16", (2, 1000), 0.001, 0, 1.0),
+    ("int16", "int16", (2, 3, 29), 0.05, 0, 1.0),
+    ("int16", "int16", (4, 33), 1e-9, 0, 0.5),
+    ("int16", "int16", (40, 7), 0.00003, 0, 1.5),
     ("float32", "float32", (1, 10), None, None, 1.0),
     ("float32", "float32", (4, 33), None, None, 0.3),
     ("float32", "float32", (2, 3, 640), None, None, 1.0),
@@ -32,7 +40,8 @@ WIDE = [
 
 def make(rng, source, target, shape, scale, zero_point, beta):
     x = tensor("x", source, shape, scale, zero_point)
-    y = tensor("y", target, shape, *{"int8": (1 / 256, -128), "int16": (1 / 65536, -32768)}.get(target, ()))
+    output = {"int8": (1 / 256, -128), "int16": (1 / 65536, -32768)}.get(target, ())
+    y = tensor("y", target, shape, *((1 / 32768, 0) if source == "int16" else output))
     return model([op("SOFTMAX", [x], [y], beta=beta)], [x], [y])
 
 
