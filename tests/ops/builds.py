@@ -86,7 +86,7 @@ class Host:
         getattr(self._library, f"{model.prefix}_init")(arena)
         for i, value in enumerate(inputs):
             ctypes.memmove(source(arena, i), value.tobytes(), value.nbytes)
-        assert getattr(self._library, f"{model.prefix}_invoke")(arena) == 0
+        assert getattr(self._library, f"{model.prefix}_invoke")(arena) == 0, "invoke returned an error"
         after = ctypes.string_at(start, len(canary))
         assert after[: self.GUARD] == canary[: self.GUARD], "bytes in front of the arena changed"
         end = self.GUARD + _used(model)
