@@ -17,20 +17,23 @@ from mcuml.ops import require, tensors
 HYBRID = ("float32", "int8", "float32")  # input, weights, output of a dynamic-range layer
 INT16X8 = ("int16", "int8", "int16")
 BIAS = {"int8": ("int32",), "int16": ("int64", "int32"), "float32": ("float32",)}
+ORDER = {"TRANSPOSE_CONV": (2, 1, 3)}  # the operands of input, weights and bias, where they are not the first three
 MAX_WIDE = 1 << 47  # MultiplyByQuantizedMultiplier's limit for 64-bit sums
 
 
 def weighted(node: Node, graph: Graph) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """(input, weights, bias or None, output) of an operator with weights. Raises ModelError when one is missing."""
+    order = ORDER.get(node.code, (0, 1, 2))
     require(
-        len(node.inputs) in (2, 3) and len(node.outputs) == 1 and ABSENT not in node.inputs[:2],
+        len(node.inputs) in (order[2], order[2] + 1) and len(node.outputs) == 1 and ABSENT not in node.inputs[: order[2]],
         node,
         graph,
         "it needs input, weights, an optional bias, and one output.",
     )
     inputs, outputs = tensors(node, graph)
-    assert inputs[0] is not None and inputs[1] is not None
-    return inputs[0], inputs[1], inputs[2] if len(inputs) == 3 else None, outputs[0]
+    source, weights = inputs[order[0]], inputs[order[1]]
+    assert source is not None and weights is not None
+    return source, weights, inputs[order[2]] if len(inputs) > order[2] else None, outputs[0]
 
 
 def check_weighted(

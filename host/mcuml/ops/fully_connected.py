@@ -46,35 +46,42 @@ class FullyConnected(Operator):
         check_weighted(node, graph, axis=0, hybrid=True)
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
-        source, weights, bias, output = weighted(node, graph)
+        source, weights, _, _ = weighted(node, graph)
         rows, depth = weights.shape
         assert weights.data is not None
         if source.dtype == "float32" and weights.dtype == "int8":
             pixel = Axis(1, 1, 1, 1, 1, 0)
             filters = weights.data.reshape(rows, 1, 1, depth)
             return hybrid_kernel(node, graph, filters, pixel, pixel, self.activation, source.elements // depth)
-        params: dict[str, Any] = {"batch": source.elements // depth, "depth": depth, "rows": rows}
-        macs = source.elements // depth * weights.elements
-        if source.dtype == "float32":
-            low, high = float_activation_range(self.activation)
-            body = max(b for b in range(1, 10) if depth % b == 0)
-            constants = (pad_f32(weights.data, depth), bias_f32(bias, rows))
-            return Kernel("fully_connected_f32", params | {"low": low, "high": high, "body": body}, constants, macs=macs)
-        assert weights.quant is not None
-        real = channel_scales(source, weights, output)
-        if weights.quant.per_tensor:
-            # GetQuantizedConvolutionMultipler: the product of the two scales is a float, unlike a convolution's.
-            real = [float(np.float32(source.scale) * np.float32(weights.scale)) / output.scale] * rows
-        if source.dtype == "int8":
-            scaling = lanes.requantization(None if bias is None else bias.data, real)
-            reach = max(128 + source.zero_point, 127 - source.zero_point)
-            table = lanes.channel_table(weights.data, scaling, reach, output.zero_point)
-            unrolled = lanes.unroll_exactly(depth)
-            packed = lanes.pack(weights.data, reach, True, depth // 2) if unrolled else None
-            if table is not None and packed is not None:
-                low_q, high_q = activation_range(self.activation, output)
-                params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
-                constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(rows)]))
-                return Kernel("fully_connected_s8", params | {"body": unrolled}, constants, macs=macs)
-        more, channel_constants = plain(node, graph, weights.data, real, self.activation, self.int32_sums)
-        return Kernel("fully_connected", params | more, (Constant("weights", weights.data), *channel_constants), macs=macs)
+        return dense(node, graph, weights.data, self.activation, self.int32_sums)
+
+
+def dense(node: Node, graph: Graph, matrix: np.ndarray, activation: str, int32_sums: bool = False) -> Kernel:
+    """The kernel that multiplies `matrix` (N, K) with each K elements of the node's input; scales and bias are its own."""
+    source, weights, bias, output = weighted(node, graph)
+    rows, depth = matrix.shape
+    params: dict[str, Any] = {"batch": source.elements // depth, "depth": depth, "rows": rows}
+    macs = source.elements // depth * matrix.size
+    if source.dtype == "float32":
+        low, high = float_activation_range(activation)
+        body = max(b for b in range(1, 10) if depth % b == 0)
+        constants = (pad_f32(matrix, depth), bias_f32(bias, rows))
+        return Kernel("fully_connected_f32", params | {"low": low, "high": high, "body": body}, constants, macs=macs)
+    assert weights.quant is not None
+    real = channel_scales(source, weights, output)
+    if weights.quant.per_tensor:
+        # GetQuantizedConvolutionMultipler: the product of the two scales is a float, unlike a convolution's.
+        real = [float(np.float32(source.scale) * np.float32(weights.scale)) / output.scale] * rows
+    if source.dtype == "int8":
+        scaling = lanes.requantization(None if bias is None else bias.data, real)
+        reach = max(128 + source.zero_point, 127 - source.zero_point)
+        table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
+        unrolled = lanes.unroll_exactly(depth)
+        packed = lanes.pack(matrix, reach, True, depth // 2) if unrolled else None
+        if table is not None and packed is not None:
+            low_q, high_q = activation_range(activation, output)
+            params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
+            constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(rows)]))
+            return Kernel("fully_connected_s8", params | {"body": unrolled}, constants, macs=macs)
+    more, channel_constants = plain(node, graph, matrix, real, activation, int32_sums)
+    return Kernel("fully_connected", params | more, (Constant("weights", matrix), *channel_constants), macs=macs)
