@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from mcuml.graph import ABSENT, Graph, Kernel, Node, Overlap, Tensor
+from mcuml.graph import ABSENT, Graph, Kernel, Node, Overlap, Tensor, verify
 from mcuml.plan import ALIGN, ARENA_ALIGN, Plan, plan
 
 
@@ -135,3 +135,16 @@ def test_live_bytes_are_those_of_tensors_alive():
         scratch, kernel = result.scratch[n], graph.nodes[n].kernel
         covered |= set(range(scratch, scratch + kernel.scratch)) if kernel.scratch else set()
         assert live == len(covered)
+
+
+def test_variables_share_their_bytes_with_nothing():
+    """A variable that is read once in the middle of a chain keeps its place from before the first to after the last node."""
+    tensors = [Tensor(f"t{i}", "int8", (100,)) for i in range(6)] + [Tensor("state", "int8", (40,), variable=True)]
+    free = (Overlap(0, 0, 0),)
+    nodes = tuple(
+        Node("ADD", None, (i, 6) if i == 2 else (i,), (i + 1,), i, Kernel("add", overlaps=free, scratch=32)) for i in range(5)
+    )
+    result = plan(verify(Graph("g", tuple(tensors), nodes, (0,), (5,)), "test"))
+    state = range(result.offsets[6], result.offsets[6] + 40)
+    taken = [(result.offsets[t], 100) for t in range(6)] + [(s, 32) for s in result.scratch]
+    assert not [span for span in taken if span[0] < state.stop and state.start < span[0] + span[1]]

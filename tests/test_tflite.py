@@ -166,7 +166,7 @@ CHANGES = {
     "zero-point-count": (lambda m, g: setattr(g.tensors[2].quantization, "zeroPoint", [0, 0]), "4 scales but 2 zero points"),
     "zero-point-range": (lambda m, g: setattr(g.tensors[0].quantization, "zeroPoint", [400]), "outside int8"),
     "channel-axis": (lambda m, g: setattr(g.tensors[2].quantization, "quantizedDimension", 1), "along dimension 1"),
-    "variable": (lambda m, g: setattr(g.tensors[0], "isVariable", True), "keeps state"),
+    "variable": (lambda m, g: setattr(g.tensors[0], "isVariable", True), "is a variable and an input"),
     "written-twice": (lambda m, g: g.operators[1].outputs.__setitem__(0, g.operators[0].outputs[0]), ""),
     "cycle": (_cycle, "cycle"),
     "self-cycle": (lambda m, g: g.operators[0].inputs.__setitem__(0, g.operators[0].outputs[0]), "cycle"),

@@ -30,13 +30,16 @@ class Quantization:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """One tensor. `dtype` is numpy's name; `data` holds a constant's values (in `shape`), None for an activation."""
+    """One tensor. `dtype` is numpy's name; `data` holds a constant's values (in `shape`), None for an activation. A
+    `variable` keeps its bytes from one invocation to the next; operators read it as an input and may write it in place.
+    model_init sets every byte of it to its zero point's low byte, as TFLite Micro does."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     quant: Quantization | None = None
     data: np.ndarray | None = None
+    variable: bool = False
 
     @property
     def elements(self) -> int:
@@ -168,7 +171,9 @@ def verify(graph: Graph, after: str) -> Graph:
     for t in graph.inputs + graph.outputs:
         if not 0 <= t < count:
             fail(f"an input or output names tensor {t} of {count}.")
-    ready = {i for i, t in enumerate(graph.tensors) if t.is_const} | set(graph.inputs)
+        if graph.tensors[t].variable:
+            fail(f"'{graph.tensors[t].name}' is a variable and an input or output of the model.")
+    ready = {i for i, t in enumerate(graph.tensors) if t.is_const or t.variable} | set(graph.inputs)
     for node in graph.nodes:
         if any(not 0 <= t < count for t in node.outputs) or any(not ABSENT <= t < count for t in node.inputs):
             fail(f"{node.code} (operator {node.index}) names a tensor outside 0..{count - 1}.")
@@ -181,7 +186,8 @@ def verify(graph: Graph, after: str) -> Graph:
         for t in node.outputs:
             if t in ready:
                 fail(
-                    f"{describe(node, graph)} writes '{graph.tensors[t].name}', which is a constant, an input or already written."
+                    f"{describe(node, graph)} writes '{graph.tensors[t].name}', "
+                    "which is a constant, an input, a variable or already written."
                 )
             ready.add(t)
     for t in graph.outputs:

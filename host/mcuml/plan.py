@@ -18,7 +18,8 @@ INPUT = -1  # the position at which the caller has written the inputs
 class Buffer:
     """Memory for one tensor, for tensors that are views of each other, or for one node's scratch.
 
-    Alive at every position from `birth` to `death`, both included; the graph's outputs stay alive to the end."""
+    Alive at every position from `birth` to `death`, both included; the graph's outputs stay alive to the end, variables
+    always are."""
 
     size: int
     birth: int
@@ -101,7 +102,10 @@ def _buffers(graph: Graph) -> list[Buffer]:
             birth[t] = death[t] = n
         if node.kernel and node.kernel.view:
             group[find(node.outputs[0])] = find(node.inputs[0])
-    for t in graph.outputs:
+    for t in death:
+        if graph.tensors[t].variable:
+            birth[t] = INPUT
+    for t in {*graph.outputs, *(t for t in death if graph.tensors[t].variable)}:
         if not graph.tensors[t].is_const:
             death[t] = len(graph.nodes)
     members: dict[int, list[int]] = {}

@@ -85,6 +85,7 @@ def render_model(plan: Plan, prefix: str = "model", command: str = "") -> dict[s
         "align": ARENA_ALIGN, "functions": [f for f in functions if f], "layers": layers, "symbols": symbols.declared(),
         "input_offsets": [plan.offsets[t] for t in graph.inputs], "output_pointers": outputs,
         "inputs": [_info(graph.tensors[t]) for t in graph.inputs], "outputs": [_info(graph.tensors[t]) for t in graph.outputs],
+        "state": _state(plan),
     }  # fmt: skip
     return {
         f"{prefix}.h": render_file("model.h.j2", **context),
@@ -165,6 +166,12 @@ def _info(tensor: Tensor) -> dict[str, Any]:
         "type": tensor.dtype, "shape": tensor.shape, "bytes": tensor.bytes,
         "scale": _float(tensor.scale if quantized else 0.0), "zero_point": tensor.zero_point if quantized else 0,
     }  # fmt: skip
+
+
+def _state(plan: Plan) -> list[tuple[int, int, int]]:
+    """(offset, byte, bytes) of each variable: what model_init fills it with."""
+    held = [(plan.offsets[t], tensor) for t, tensor in enumerate(plan.graph.tensors) if tensor.variable]
+    return [(at, (t.zero_point if t.quant and t.quant.per_tensor else 0) & 255, t.bytes) for at, t in held if at is not None]
 
 
 def _summary(plan: Plan, layers: list[dict[str, Any]], symbols: _Symbols) -> dict[str, Any]:

@@ -35,14 +35,13 @@ class RawOperator:
 
 @dataclass(frozen=True)
 class RawModel:
-    """A model's one subgraph before its operators get a meaning. `variables` are the tensors that keep their value."""
+    """A model's one subgraph before its operators get a meaning."""
 
     name: str
     tensors: tuple[Tensor, ...]
     operators: tuple[RawOperator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    variables: frozenset[int]
 
 
 def load(path: Path) -> Graph:
@@ -124,11 +123,10 @@ def read(data: bytes, name: str) -> RawModel:
     graph = subgraphs[0]
     tables = graph.tables(0, "tensor")
     tensors = tuple(tensor(i, table, buffers) for i, table in enumerate(tables))
-    variables = frozenset(i for i, table in enumerate(tables) if table.integer(5, "u8", "is_variable"))
     operators = tuple(_operator(i, table, codes, len(tensors)) for i, table in enumerate(graph.tables(3, "operator")))
     inputs = _indices(graph, 1, "inputs", len(tensors), 0)
     outputs = _indices(graph, 2, "outputs", len(tensors), 0)
-    return RawModel(name, tensors, operators, inputs, outputs, variables)
+    return RawModel(name, tensors, operators, inputs, outputs)
 
 
 def _code(table: Table) -> tuple[str, str]:
@@ -203,14 +201,6 @@ def _nodes(raw: RawModel) -> tuple[Node, ...]:
             f"Served: {', '.join(sorted(registry))}.",
             "Replace it in the model and convert again, or add it (CONTRIBUTING.md, 'An operator').",
         )
-    for op in raw.operators:
-        kept = [t for t in (*op.inputs, *op.outputs) if t in raw.variables]
-        if kept:
-            raise ModelError(
-                f"'{raw.name}': {_place(op, raw)} keeps state in '{raw.tensors[kept[0]].name}', which mcuml does not serve.",
-                "",
-                "Export the model without variables (stateless).",
-            )
     return tuple(
         Node(op.code, registry[op.code].parse(op.code, op.options), op.inputs, op.outputs, op.index) for op in _sorted(raw)
     )

@@ -50,7 +50,10 @@ def tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
             "",
             "Quantize the model to int8, or keep it in float32.",
         )
-    return Tensor(name, dtype, shape, _quantization(table, dtype, shape), values)
+    variable = bool(table.integer(5, "u8", "is_variable"))
+    if variable and values is not None:
+        fail(f"{table.what} is a variable with constant values", table.at)
+    return Tensor(name, dtype, shape, _quantization(table, dtype, shape), values, variable)
 
 
 def _static(table: Table, shape: tuple[int, ...]) -> None:
