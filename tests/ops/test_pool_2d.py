@@ -1,11 +1,12 @@
-"""AVERAGE_POOL_2D and MAX_POOL_2D against TFLite Micro, with padding, overlap and activations."""
+"""AVERAGE_POOL_2D, MAX_POOL_2D and L2_POOL_2D against TFLite Micro, with padding, overlap, activations and batches."""
 
 import pytest
 
 from modelmaker import model, op, tensor
 from ops.harness import compare
 
-KINDS = [(code, dtype) for code in ("AVERAGE_POOL_2D", "MAX_POOL_2D") for dtype in ("int8", "float32")]
+KINDS = [(code, dtype) for code in ("AVERAGE_POOL_2D", "MAX_POOL_2D") for dtype in ("int8", "float32", "int16")]
+KINDS.append(("L2_POOL_2D", "float32"))
 SHAPES = [  # (height, width, channels, window, stride, padding, activation, zero point)
     (6, 6, 4, (2, 2), (2, 2), "VALID", "NONE", 3),
     (7, 5, 3, (3, 3), (2, 2), "SAME", "RELU", -9),
@@ -18,21 +19,23 @@ SHAPES = [  # (height, width, channels, window, stride, padding, activation, zer
     (1, 10, 6, (1, 4), (1, 4), "SAME", "NONE", -4),
 ]
 CASES = [(*kind, *shape) for kind in KINDS for shape in SHAPES]
+BATCHES = [(*kind, *shape, batch) for kind in KINDS for shape, batch in zip(SHAPES[:3], (2, 3, 2), strict=True)]
 
 
-def make(rng, code, dtype, height, width, channels, window, stride, padding, activation, zero_point):
-    quant = (0.03, zero_point) if dtype == "int8" else ()
-    x = tensor("x", dtype, (1, height, width, channels), *quant)
+def make(rng, code, dtype, height, width, channels, window, stride, padding, activation, zero_point, batch=1):
+    quant = {"int8": (0.03, zero_point), "int16": (0.0007, 0)}.get(dtype, ())
+    x = tensor("x", dtype, (batch, height, width, channels), *quant)
     sizes = [
         -(-n // s) if padding == "SAME" else (n - w) // s + 1 for n, w, s in zip((height, width), window, stride, strict=True)
     ]
-    y = tensor("y", dtype, (1, *sizes, channels), *quant)
+    y = tensor("y", dtype, (batch, *sizes, channels), *quant)
     options = {"stride_h": stride[0], "stride_w": stride[1], "filter_height": window[0], "filter_width": window[1]}
     node = op(code, [x], [y], version=2, padding=padding, fused_activation_function=activation, **options)
     return model([node], [x], [y])
 
 
 test_matches_tflite_micro = compare(CASES, make)
+test_batches_match_tflite_micro = compare(BATCHES, make)
 
 SWEEP = [
     (*kind, height, 6, channels, window, stride, padding, "NONE", 5)

@@ -1,4 +1,4 @@
-"""AVERAGE_POOL_2D and MAX_POOL_2D: int8 and float32."""
+"""AVERAGE_POOL_2D and MAX_POOL_2D: int8, int16 and float32; L2_POOL_2D: float32."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mcuml.geometry import Axis, overlap_distance, window
+import numpy as np
+
+from mcuml.elementwise import known_activation, operand_constants, per_tensor
+from mcuml.geometry import Axis, each_image, overlap_distance, window
 from mcuml.graph import Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator, require
 
+KINDS = {"AVERAGE_POOL_2D": "average", "MAX_POOL_2D": "max", "L2_POOL_2D": "l2"}
+NEAR = 1e-6  # how far TFLite Micro lets the scales of input and output lie apart
+
 
 @dataclass(frozen=True)
 class Pool2D(Operator):
-    """Input NHWC (1, H, W, C), output (1, OH, OW, C) of the same type; int8 with the same scale and zero point."""
+    """Input NHWC (N, H, W, C), output (N, OH, OW, C) of the same type; integers with the same scale and zero point."""
 
     kind: str
     padding: str
@@ -22,12 +28,12 @@ class Pool2D(Operator):
     taps: tuple[int, int]
     activation: str
 
-    CODES: ClassVar[tuple[str, ...]] = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
+    CODES: ClassVar[tuple[str, ...]] = tuple(KINDS)
 
     @classmethod
     def parse(cls, code: str, options: Mapping[str, Any]) -> Pool2D:
         return cls(
-            "max" if code == "MAX_POOL_2D" else "average",
+            KINDS[code],
             options["padding"],
             (options["stride_h"], options["stride_w"]),
             (options["filter_height"], options["filter_width"]),
@@ -38,7 +44,8 @@ class Pool2D(Operator):
         require(len(node.inputs) == len(node.outputs) == 1, node, graph, "it needs one input and one output.")
         source, output = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         require(
-            source.dtype == output.dtype and source.dtype in ("int8", "float32"),
+            source.dtype == output.dtype
+            and source.dtype in (("float32",) if self.kind == "l2" else ("int8", "float32", "int16")),
             node,
             graph,
             f"types {source.dtype} and {output.dtype} are not served.",
@@ -46,8 +53,11 @@ class Pool2D(Operator):
         vertical, horizontal = self._axes(node, graph)
         require(vertical.out > 0 and horizontal.out > 0, node, graph, "its window is larger than the input.")
         require(source.shape[3] == output.shape[3], node, graph, "its input and output differ in channels.")
-        if source.dtype == "int8":
-            same = source.scale == output.scale and source.zero_point == output.zero_point
+        known_activation(node, graph, self.activation)
+        if source.dtype != "float32":
+            per_tensor(node, graph, [source, output])
+            near = abs(np.float32(source.scale) - np.float32(output.scale)) <= NEAR
+            same = bool(near) and source.zero_point == output.zero_point
             require(same, node, graph, "its input and output must have the same scale and zero point.")
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
@@ -63,9 +73,12 @@ class Pool2D(Operator):
             # Sums of up to 256 int8 fit 16-bit lanes.
             "wide": self.kind == "average" and vertical.taps * horizontal.taps > 256,
         }  # fmt: skip
-        distance = overlap_distance(vertical, horizontal, channels, channels, 1 if source.dtype == "int8" else 4)
+        distance = overlap_distance(vertical, horizontal, channels, channels, np.dtype(source.dtype).itemsize)
         # One pixel's channels are written one by one while its window's later channels are still needed.
-        return Kernel("pool_2d", params, overlaps=(Overlap(0, 0, distance + output.bytes // (vertical.out * horizontal.out)),))
+        pixel = channels * np.dtype(source.dtype).itemsize
+        constants = operand_constants(node, graph)
+        overlaps = () if source.is_const else (Overlap(0, 0, distance + pixel),)
+        return each_image(Kernel("pool_2d", params, constants, overlaps=overlaps), source, output)
 
     def _axes(self, node: Node, graph: Graph) -> tuple[Axis, Axis]:
-        return window(node, graph, graph.tensors[node.inputs[0]], self.taps, self.stride, (1, 1), self.padding)
+        return window(node, graph, graph.tensors[node.inputs[0]], self.taps, self.stride, (1, 1), self.padding, batches=True)
