@@ -1,4 +1,4 @@
-"""RESHAPE and SQUEEZE against TFLite Micro: as views inside a model, at its ends, and of a constant."""
+"""RESHAPE, SQUEEZE and EXPAND_DIMS against TFLite Micro: as views inside a model, at its ends, and of a constant."""
 
 import numpy as np
 
@@ -50,3 +50,24 @@ def make(rng, code, shape, new_shape, options, around):
 
 
 test_matches_tflite_micro = compare(CASES, make)
+
+EXPANSIONS = [  # (type, shape, axis, is the input constant)
+    ("int8", (2, 3), 0, False),
+    ("int8", (2, 3), 1, False),
+    ("int8", (2, 3), -1, False),
+    ("int8", (2, 3), -3, False),
+    ("int8", (2, 3), 1, True),
+    ("float32", (), 0, False),
+    ("int16", (4,), 1, False),
+]
+
+
+def make_expansion(rng, dtype, shape, axis, constant):
+    quant = {"int8": QUANT, "int16": (0.001, 0)}.get(dtype, ())
+    x = tensor("x", dtype, shape, *quant)
+    source = const("c", rng.integers(-128, 128, shape, dtype=np.int8), *QUANT) if constant else x
+    y = tensor("y", dtype, np.expand_dims(np.empty(shape), axis).shape, *quant)
+    return model([op("EXPAND_DIMS", [source, const("axis", np.array([axis], np.int32))], [y])], [x], [y])
+
+
+test_expand_dims_matches_tflite_micro = compare(EXPANSIONS, make_expansion, exact=True)

@@ -1,4 +1,5 @@
-"""CONCATENATION along any axis: copies only; int8 inputs must have the output's scale, as TFLM wants it."""
+"""CONCATENATION along any axis and PACK along a new one: copies only. TFLM wants int8 inputs of CONCATENATION to have the
+output's scale."""
 
 from __future__ import annotations
 
@@ -7,14 +8,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
-import numpy as np
-
 from mcuml.elementwise import operand_constants, operands, per_tensor, same_quantization, same_type, shaped
 from mcuml.graph import Graph, Kernel, Node, Overlap
 from mcuml.ops import Operator, require
 
 SERVED = ("int8", "float32", "int16", "int32", "int64", "bool")
 MOST_INPUTS = 10  # TFLM's limit
+MOST_PACKED = 1000  # no limit of TFLM's
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,48 @@ class Concatenation(Operator):
                 same_quantization(node, graph, tensor, output)
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
-        inputs, output = [graph.tensors[t] for t in node.inputs], graph.tensors[node.outputs[0]]
-        axis = self.axis % len(output.shape)
-        rows = prod(output.shape[:axis])
-        inner = prod(output.shape[axis + 1 :]) * np.dtype(output.dtype).itemsize
-        sizes = [t.shape[axis] * inner for t in inputs]
-        params = {"rows": rows, "sizes": tuple(sizes), "step": sum(sizes)}
-        # One row: an input that already lies in its place within the output needs no copy.
-        places = [sum(sizes[:i]) for i in range(len(sizes))]
-        overlaps = tuple(
-            Overlap(i, 0, place, exact=True)
-            for i, (t, place) in enumerate(zip(inputs, places, strict=True))
-            if rows == 1 and not t.is_const and place % 4 == 0
-        )
-        return Kernel("concatenation", params, operand_constants(node, graph), overlaps=overlaps)
+        shape = graph.tensors[node.outputs[0]].shape
+        return _joined(node, graph, prod(shape[: self.axis % len(shape)]))
+
+
+@dataclass(frozen=True)
+class Pack(Operator):
+    """Inputs of one type and shape, one after the other along the new dimension `axis` of the output."""
+
+    axis: int
+    count: int
+
+    CODES: ClassVar[tuple[str, ...]] = ("PACK",)
+
+    @classmethod
+    def parse(cls, code: str, options: Mapping[str, Any]) -> Pack:
+        return cls(int(options["axis"]), int(options["values_count"]))
+
+    def check(self, node: Node, graph: Graph) -> None:
+        inputs, output = operands(node, graph, 1, MOST_PACKED)
+        same_type(node, graph, [*inputs, output], ("int8", "float32", "int16", "int32", "int64"))
+        require(self.count == len(inputs), node, graph, f"it says that it has {self.count} inputs, and has {len(inputs)}.")
+        shape, rank = inputs[0].shape, len(inputs[0].shape) + 1
+        require(-rank <= self.axis < rank, node, graph, f"axis {self.axis} is outside its {rank} dimensions.")
+        alike = all(t.shape == shape for t in inputs)
+        axis = self.axis % rank
+        shaped(node, graph, output, (*shape[:axis], len(inputs), *shape[axis:]) if alike else None)
+
+    def lower(self, node: Node, graph: Graph) -> Kernel:
+        shape = graph.tensors[node.outputs[0]].shape
+        return _joined(node, graph, prod(shape[: self.axis % len(shape)]))
+
+
+def _joined(node: Node, graph: Graph, rows: int) -> Kernel:
+    """Each of `rows` rows of the output is a row of each input after the other."""
+    inputs = [graph.tensors[t] for t in node.inputs]
+    sizes = [t.bytes // rows for t in inputs]
+    params = {"rows": rows, "sizes": tuple(sizes), "step": sum(sizes)}
+    # One row: an input that already lies in its place within the output needs no copy.
+    places = [sum(sizes[:i]) for i in range(len(sizes))]
+    overlaps = tuple(
+        Overlap(i, 0, place, exact=True)
+        for i, (t, place) in enumerate(zip(inputs, places, strict=True))
+        if rows == 1 and not t.is_const and place % 4 == 0
+    )
+    return Kernel("concatenation", params, operand_constants(node, graph), overlaps=overlaps)

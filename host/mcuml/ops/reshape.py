@@ -1,4 +1,4 @@
-"""RESHAPE and SQUEEZE: the same bytes under another shape."""
+"""RESHAPE, SQUEEZE and EXPAND_DIMS: the same bytes under another shape."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
-from mcuml.elementwise import constant_input, operand_constants, operands
+from mcuml.elementwise import constant_input, operand_constants, operands, same_type, shaped
 from mcuml.graph import Graph, Kernel, Node
 from mcuml.ops import Operator, require
 
@@ -52,7 +52,31 @@ class Reshape(Operator):
         require(good, node, graph, f"its output has shape {list(shape)}; the new shape is {wanted}.")
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
-        source = graph.tensors[node.inputs[0]]
-        if source.is_const:
-            return Kernel("reshape", {"bytes": source.bytes}, operand_constants(node, graph)[:1])
-        return Kernel("", view=True)
+        return _same_bytes(node, graph)
+
+
+@dataclass(frozen=True)
+class ExpandDims(Operator):
+    """Input and one constant axis, at which the output has one more dimension, of 1."""
+
+    CODES: ClassVar[tuple[str, ...]] = ("EXPAND_DIMS",)
+
+    def check(self, node: Node, graph: Graph) -> None:
+        (source, _), output = operands(node, graph, 2)
+        same_type(node, graph, [source, output], ("int8", "float32", "int16"))
+        axis, rank = constant_input(node, graph, 1, "axis"), len(source.shape) + 1
+        good = len(axis) == 1 and -rank <= axis[0] < rank
+        require(bool(good), node, graph, f"axis {axis.tolist()} is not one of its output's {rank} dimensions.")
+        place = int(axis[0]) % rank
+        shaped(node, graph, output, (*source.shape[:place], 1, *source.shape[place:]))
+
+    def lower(self, node: Node, graph: Graph) -> Kernel:
+        return _same_bytes(node, graph)
+
+
+def _same_bytes(node: Node, graph: Graph) -> Kernel:
+    """A view; a constant, which is not in the arena, is copied there."""
+    source = graph.tensors[node.inputs[0]]
+    if source.is_const:
+        return Kernel("reshape", {"bytes": source.bytes}, operand_constants(node, graph)[:1])
+    return Kernel("", view=True)
