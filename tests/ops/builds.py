@@ -75,6 +75,10 @@ class Host:
 
     def run(self, model: Model, inputs: Sequence[np.ndarray], number: int) -> list[bytes]:
         """The bytes of each output. Raises AssertionError when a byte around the arena changed."""
+        return self.sequence(model, [inputs], number)[0]
+
+    def sequence(self, model: Model, samples: Sequence[Sequence[np.ndarray]], number: int) -> list[list[bytes]]:
+        """As run(), for one sample after the other without clearing the state in between."""
         source, target = (getattr(self._library, f"{model.prefix}_{end}") for end in ("input", "output"))
         source.restype = target.restype = ctypes.c_void_p
         size, graph = model.planned.arena_bytes, model.planned.graph
@@ -84,14 +88,17 @@ class Host:
         ctypes.memmove(start, canary, len(canary))
         arena = ctypes.c_void_p(start + self.GUARD)
         getattr(self._library, f"{model.prefix}_init")(arena)
-        for i, value in enumerate(inputs):
-            ctypes.memmove(source(arena, i), value.tobytes(), value.nbytes)
-        assert getattr(self._library, f"{model.prefix}_invoke")(arena) == 0, "invoke returned an error"
+        answers = []
+        for inputs in samples:
+            for i, value in enumerate(inputs):
+                ctypes.memmove(source(arena, i), value.tobytes(), value.nbytes)
+            assert getattr(self._library, f"{model.prefix}_invoke")(arena) == 0, "invoke returned an error"
+            answers.append([ctypes.string_at(target(arena, i), graph.tensors[t].bytes) for i, t in enumerate(graph.outputs)])
         after = ctypes.string_at(start, len(canary))
         assert after[: self.GUARD] == canary[: self.GUARD], "bytes in front of the arena changed"
         end = self.GUARD + _used(model)
         assert after[end:] == canary[end:], "bytes behind the arena, or behind the last tensor in it, changed"
-        return [ctypes.string_at(target(arena, i), graph.tensors[t].bytes) for i, t in enumerate(graph.outputs)]
+        return answers
 
 
 PAGE = 0x1000
@@ -178,6 +185,10 @@ class Simulated:
 
     def run(self, model: Model, inputs: Sequence[np.ndarray], number: int) -> list[bytes]:
         """The bytes of each output; `number` even: the arena's front, odd: its end touches unmapped memory."""
+        return self.sequence(model, [inputs], number)[0]
+
+    def sequence(self, model: Model, samples: Sequence[Sequence[np.ndarray]], number: int) -> list[list[bytes]]:
+        """As run(), for one sample after the other without clearing the state in between."""
         size, graph = model.planned.arena_bytes, model.planned.graph
         room = _pages(max(1, size))
         arena = ARENA + (room - size if number % 2 else 0)
@@ -186,15 +197,18 @@ class Simulated:
         try:
             self._uc.mem_write(ARENA, canary)
             self._call(f"{model.prefix}_init", arena)
-            for i, value in enumerate(inputs):
-                self._uc.mem_write(self._call(f"{model.prefix}_input", arena, i), value.tobytes())
-            assert self._call(f"{model.prefix}_invoke", arena) == 0
+            answers = []
+            for inputs in samples:
+                for i, value in enumerate(inputs):
+                    self._uc.mem_write(self._call(f"{model.prefix}_input", arena, i), value.tobytes())
+                assert self._call(f"{model.prefix}_invoke", arena) == 0
+                places = [(self._call(f"{model.prefix}_output", arena, i), t) for i, t in enumerate(graph.outputs)]
+                answers.append([bytes(self._uc.mem_read(place, graph.tensors[t].bytes)) for place, t in places])
             after = bytes(self._uc.mem_read(ARENA, room))
             first = arena - ARENA
             end = first + _used(model)
             assert after[:first] + after[end:] == canary[:first] + canary[end:], "bytes outside the arena changed"
-            places = [self._call(f"{model.prefix}_output", arena, i) for i in range(len(graph.outputs))]
-            return [bytes(self._uc.mem_read(p, graph.tensors[t].bytes)) for p, t in zip(places, graph.outputs, strict=True)]
+            return answers
         finally:
             self._uc.mem_unmap(ARENA, room)
 

@@ -74,8 +74,12 @@ def lowered(data: bytes) -> Any:
 
 
 def values(rng: np.random.Generator, tensor: Tensor, kind: str) -> np.ndarray:
-    """An input: "random", "low" and "high" (the ends of the type everywhere) or "ramp" (all values in turn); "positive" and
-    "positive ramp" for functions that are not defined at 0 and below."""
+    """An input: "random", "low" and "high" (the ends of the type everywhere) or "ramp" (all values in turn); "nonzero",
+    "positive" and "positive ramp" for functions that are not defined at 0 or below."""
+    if kind == "nonzero":
+        zero = tensor.zero_point if tensor.quant else 0
+        plain = values(rng, tensor, "random")
+        return np.where(plain == zero, zero + 1 if zero < limit(tensor) else zero - 1, plain).astype(tensor.dtype)
     if kind.startswith("positive"):
         zero = tensor.zero_point if tensor.quant else 0
         plain = values(rng, tensor, "ramp" if kind.endswith("ramp") else "random").astype(np.float64)
@@ -146,10 +150,17 @@ class Table:
         return found
 
 
-def compare(cases: Sequence[tuple], make: Callable[..., bytes], exact: bool = False, samples: Sequence[str] = SAMPLES) -> Any:
+def compare(
+    cases: Sequence[tuple],
+    make: Callable[..., bytes],
+    exact: bool = False,
+    samples: Sequence[str] = SAMPLES,
+    sequence: bool = False,
+) -> Any:
     """A test function over `cases` and the builds: host, DSP and, for some cases, SMALL. `make(rng, *case)` gives the bytes
     of a .tflite file; `samples` are kinds of values(). Integers must equal TFLite Micro's bit for bit, floats too if
-    `exact`, else within TOLERANCE."""
+    `exact`, else within TOLERANCE. In a `sequence` the samples follow each other, as they always do in TFLite Micro, without
+    clearing the state in between, in memory that holds anything before model_init; other models have none."""
     table = Table(cases, make, samples)
 
     @pytest.mark.parametrize("kind, name", [(kind, name) for kind in ("host", DSP, SMALL) for name in table.names(kind)])
@@ -157,8 +168,9 @@ def compare(cases: Sequence[tuple], make: Callable[..., bytes], exact: bool = Fa
         model = table.model(name)
         assert model.files
         runner = table.build(kind)
+        runs = runner.sequence(model, model.inputs, len(name)) if sequence else None
         for number, (sample, expected) in enumerate(zip(model.inputs, model.expected, strict=True)):
-            for raw, wanted in zip(runner.run(model, sample, number), expected, strict=True):
+            for raw, wanted in zip(runs[number] if runs else runner.run(model, sample, number), expected, strict=True):
                 agree(
                     np.frombuffer(raw, wanted.dtype).reshape(wanted.shape), wanted, exact, f"sample {number} ({samples[number]})"
                 )
