@@ -9,10 +9,12 @@
 
 float fabsf(float x);
 float sqrtf(float x);
+double floor(double x);
 float floorf(float x);
 float ceilf(float x);
 float roundf(float x);
 float truncf(float x);
+float fmodf(float x, float y);
 float fminf(float a, float b);
 float fmaxf(float a, float b);
 float expf(float x);

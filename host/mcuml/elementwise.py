@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import numpy as np
 
 from mcuml.graph import ABSENT, Constant, Graph, Kernel, Node, Overlap, Tensor
 from mcuml.numerics import multiply_by_quantized_multiplier, quantize_multiplier
 from mcuml.ops import require
+from mcuml.shapes import Loop, merge, strides_of
 
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 QUANTIZED = ("int8", "uint8", "int16")
@@ -92,6 +94,50 @@ def operand_constants(node: Node, graph: Graph) -> tuple[Constant, ...]:
 def in_place(node: Node, graph: Graph, distance: int = 0) -> tuple[Overlap, ...]:
     """Permission to write over the first input, unless it is a constant."""
     return () if graph.tensors[node.inputs[0]].is_const else (Overlap(0, 0, distance),)
+
+
+def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...] | None:
+    """The shape that all of `shapes` broadcast to (numpy's rule), None when they do not agree."""
+    try:
+        return np.broadcast_shapes(*map(tuple, shapes))
+    except ValueError:
+        return None
+
+
+class Broadcast:
+    """The fewest loops in which all inputs of `node` broadcast to its output; the innermost steps are 1 or 0."""
+
+    def __init__(self, node: Node, graph: Graph):
+        self.node, self.graph = node, graph
+        self.output = graph.tensors[node.outputs[0]]
+        shape = self.output.shape
+        strides = []
+        for t in (*node.inputs, *node.outputs):
+            own = graph.tensors[t].shape
+            full = (1,) * (len(shape) - len(own)) + own[max(0, len(own) - len(shape)) :]
+            strides.append([0 if d == 1 else s for d, s in zip(full, strides_of(full), strict=True)])
+        walk = [Loop(n, s) for n, s in zip(shape, zip(*strides, strict=True), strict=True)]
+        *self.outer, self.inner = merge(walk) or (Loop(1, (1,) * len(strides)),)
+
+    def kernel(self, template: str, **params: Any) -> Kernel:
+        """A kernel with the loops as parameters: outer `counts` and, for each operand, their `strides` and its inner
+        `steps`; `elements` is the innermost count."""
+        loops = {
+            "dtype": self.output.dtype, "counts": tuple(loop.count for loop in self.outer), "elements": self.inner.count,
+            "strides": tuple(zip(*(loop.strides for loop in self.outer), strict=True)) or ((),) * len(self.inner.strides),
+            "steps": self.inner.strides,
+        }  # fmt: skip
+        constants = operand_constants(self.node, self.graph)
+        return Kernel(template, {**loops, **params}, constants, overlaps=self._overlaps())
+
+    def _overlaps(self) -> tuple[Overlap, ...]:
+        """An operand that is not broadcast is read, element by element, before the output is written there."""
+        inputs = [self.graph.tensors[t] for t in self.node.inputs]
+        return tuple(
+            Overlap(i, 0)
+            for i, t in enumerate(inputs)
+            if not t.is_const and t.elements == self.output.elements and t.bytes >= self.output.bytes
+        )
 
 
 ALL_INT8 = np.arange(-128, 128, dtype=np.int64)

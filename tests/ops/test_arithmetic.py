@@ -1,4 +1,4 @@
-"""ADD and MUL against TFLite Micro: broadcasting, a constant operand on either side, activations, scales apart."""
+"""ADD, SUB and MUL against TFLite Micro: broadcasting, a constant operand on either side, activations, scales apart."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ PLAIN = [  # the same without quantization
         ("int32", (2, 35), (2, 1), None, "NONE"),
     ]
 ]
-CASES = [(code, *case) for code in ("ADD", "MUL") for case in QUANTIZED + PLAIN]
+CASES = [(code, *case) for code in ("ADD", "SUB", "MUL") for case in QUANTIZED + PLAIN]
 
 
 def make(rng, code, dtype, a_shape, b_shape, constant, a_quant, b_quant, y_quant, activation):

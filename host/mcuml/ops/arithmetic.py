@@ -1,6 +1,6 @@
-"""ADD and MUL of two tensors that broadcast: int8, int16, int32 and float32, with a fused activation.
+"""ADD, SUB and MUL of two tensors that broadcast: int8, int16, int32 and float32, with a fused activation.
 
-Constants: tensorflow/lite/micro/kernels/{add,mul}_common.cc."""
+Constants: tensorflow/lite/micro/kernels/{add,sub,mul}_common.cc."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ INT32 = np.iinfo(np.int32)
 class Arithmetic(Operator):
     """Two inputs of one type whose shapes broadcast to the output's; quantized ones per tensor."""
 
-    kind: str  # "add" or "mul"
+    kind: str  # "add", "sub" or "mul"
     activation: str
 
-    CODES: ClassVar[tuple[str, ...]] = ("ADD", "MUL")
+    CODES: ClassVar[tuple[str, ...]] = ("ADD", "SUB", "MUL")
 
     @classmethod
     def parse(cls, code: str, options: Mapping[str, Any]) -> Arithmetic:
@@ -40,10 +40,13 @@ class Arithmetic(Operator):
         shaped(node, graph, output, broadcast_shape(inputs[0].shape, inputs[1].shape))
         if dtype in ("int8", "int16"):
             per_tensor(node, graph, [*inputs, output])
-            apart = self.kind == "add" and _add_reals(inputs[0], inputs[1], output)[2] >= 1
+            apart = self.kind != "mul" and _add_reals(inputs[0], inputs[1], output)[2] >= 1
             require(
                 not apart, node, graph, "the scales of its inputs and its output are too far apart.", "Train or quantize again."
             )
+        if dtype == "int32" and self.kind != "mul":
+            bare = not any(t.quant for t in inputs)
+            require(bare, node, graph, "its int32 tensors must not be quantized.", "Use int8 or int16 for quantized tensors.")
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
         a, b, output = *(graph.tensors[t] for t in node.inputs), graph.tensors[node.outputs[0]]
@@ -64,10 +67,10 @@ class Arithmetic(Operator):
         def function(values: np.ndarray) -> np.ndarray:
             x, y = (values if i == position else np.full(256, f) for i, f in enumerate(factors))
             x, y = x - a.zero_point, y - b.zero_point
-            if self.kind == "add":
+            if self.kind != "mul":
                 reals = [quantize_multiplier(real) for real in _add_reals(a, b, output)]
-                total = sum(multiply_by_quantized_multiplier(v << 20, *m) for v, m in zip((x, y), reals, strict=False))
-                result = multiply_by_quantized_multiplier(np.asarray(total), *reals[2])
+                first, second = (multiply_by_quantized_multiplier(v << 20, *m) for v, m in zip((x, y), reals, strict=False))
+                result = multiply_by_quantized_multiplier(first + second * self._sign, *reals[2])
             else:
                 result = multiply_by_quantized_multiplier(x * y, *quantize_multiplier(_mul_real(a, b, output)))
             return np.clip(result + output.zero_point, low, high)
@@ -77,7 +80,7 @@ class Arithmetic(Operator):
     def _lean_s8(self, node: Node, graph: Graph, loops: tuple[Loop, ...]) -> Kernel | None:
         """The int8 kernels that round in two instructions; None for scales that they do not cover."""
         a, b, output = *(graph.tensors[t] for t in node.inputs), graph.tensors[node.outputs[0]]
-        if self.kind == "add":
+        if self.kind != "mul":
             # The input with the larger scale has a multiplier of exactly one half: a shift by 19, no rounding.
             swap = a.scale < b.scale
             exact, other = (b, a) if swap else (a, b)
@@ -88,9 +91,10 @@ class Arithmetic(Operator):
                 return None
             out = (_doubled(m_out), _power(-shift_out), output.zero_point)
             offset, offset_other = -exact.zero_point, -other.zero_point
-            if same:
-                return self._kernel(node, graph, loops, swap, "same", [(offset + offset_other) << 19, *out])
-            return self._kernel(node, graph, loops, swap, "scaled", [offset << 19, offset_other << 21, m, _power(-shift), *out])
+            if same:  # and so nothing is swapped
+                return self._kernel(node, graph, loops, False, "same", [(offset + self._sign * offset_other) << 19, *out])
+            name = "scaled_first" if swap and self._sign < 0 else "scaled"
+            return self._kernel(node, graph, loops, swap, name, [offset << 19, offset_other << 21, m, _power(-shift), *out])
         m, shift = _at_least_tiny(*quantize_multiplier(_mul_real(a, b, output)))
         if shift > 14:  # the product, 16 bits and a sign, must survive the shift
             return None
@@ -98,6 +102,10 @@ class Arithmetic(Operator):
         return self._kernel(
             node, graph, loops, False, name, [-a.zero_point, -b.zero_point, _doubled(m), scale, output.zero_point]
         )
+
+    @property
+    def _sign(self) -> int:
+        return -1 if self.kind == "sub" else 1
 
     def _plain(self, a: Tensor, b: Tensor, output: Tensor) -> tuple[str, list[int]]:
         """The kernel that says the arithmetic as TFLite does, and its constants (none without quantization)."""
@@ -146,7 +154,7 @@ class Arithmetic(Operator):
 
 
 def _add_reals(a: Tensor, b: Tensor, output: Tensor) -> tuple[float, float, float]:
-    """The real multipliers of ADD's two inputs, shifted left by 20 (int8) or 15 (int16), and of their sum."""
+    """The real multipliers of ADD's or SUB's two inputs, shifted left by 20 (int8) or 15 (int16), and of the result."""
     twice = 2 * max(a.scale, b.scale)
     return a.scale / twice, b.scale / twice, twice / ((1 << (15 if output.dtype == "int16" else 20)) * output.scale)
 

@@ -56,6 +56,8 @@ class Unary(Operator):
         shaped(node, graph, output, source.shape)
         if dtype == "int8" or (dtype == "int16" and not self._bare(source, output)):
             per_tensor(node, graph, [source, output])
+            near = self.code == "ABS" or _rsqrt_real(source, output)[1] >= -31
+            require(near, node, graph, "the scales of its input and its output are too far apart.", "Train or quantize again.")
 
     def _bare(self, source: Tensor, output: Tensor) -> bool:
         return self.code == "ABS" and source.dtype == "int16" and source.quant is None
