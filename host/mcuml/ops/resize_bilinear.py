@@ -42,30 +42,30 @@ class ResizeBilinear(Operator):
         shaped(node, graph, output, (source.shape[0], *size.tolist(), source.shape[3]))
         for axis in (1, 2):
             n, out = source.shape[axis], output.shape[axis]
-            last = (out - 1) * self._scale(n, out) // ONE if dtype == "int8" else 0
-            inside = last < n and (n + 1) * ONE < 1 << 31
+            scale, shift = self._places(n, out)
+            last = ((out - 1) * scale + shift) // ONE if dtype == "int8" else 0
+            inside = last < n < 1 << 20
             require(inside, node, graph, f"rounding takes it past the end: {n} to {out} along dimension {axis}.")
 
-    def _scale(self, n: int, out: int) -> int:
+    def _places(self, n: int, out: int) -> tuple[int, int]:
+        """(scale, shift): output element i lies at i * scale + shift of `n`, in 1 / ONE."""
         if self.align_corners and out > 1:
             n, out = n - 1, out - 1
-        return (ONE * n + out // 2) // out
+        scale = (ONE * n + out // 2) // out
+        return scale, scale // 2 - ONE // 2 if self.half_pixel_centers else 0
 
-    def _real_scale(self, n: int, out: int) -> float:
+    def _real_places(self, n: int, out: int) -> tuple[float, float]:
+        """(scale, shift): output element i lies at (i + shift) * scale - shift of `n`."""
         if self.align_corners and out > 1:
             n, out = n - 1, out - 1
-        return float(np.float32(n) / np.float32(out))
+        return float(np.float32(n) / np.float32(out)), 0.5 if self.half_pixel_centers else 0.0
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
         source, output = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
         batch, height, width, depth = source.shape
         scales: list[int | float] = []
         for n, out in zip((height, width), output.shape[1:3], strict=True):
-            if source.dtype == "int8":
-                scale = self._scale(n, out)
-                scales += [scale, scale // 2 - ONE // 2 if self.half_pixel_centers else 0]
-            else:
-                scales += [self._real_scale(n, out), 0.5 if self.half_pixel_centers else 0.0]
+            scales += self._places(n, out) if source.dtype == "int8" else self._real_places(n, out)
         params = {
             "dtype": source.dtype, "batch": batch, "in_elements": source.elements // batch, "height": height, "width": width,
             "out_elements": output.elements // batch, "out_height": output.shape[1], "out_width": output.shape[2],
