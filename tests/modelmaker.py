@@ -74,22 +74,36 @@ def op(code: str, inputs: Sequence[TensorSpec | None], outputs: Sequence[TensorS
     return OpSpec(code, list(inputs), list(outputs), options, version)
 
 
-def model(ops: Sequence[OpSpec], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> bytes:
-    """The bytes of a .tflite file with one subgraph of `ops` in the given order."""
+Subgraph = tuple[Sequence[OpSpec], Sequence[TensorSpec], Sequence[TensorSpec]]  # operators, inputs, outputs
+
+
+def model(
+    ops: Sequence[OpSpec], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], others: Sequence[Subgraph] = ()
+) -> bytes:
+    """The bytes of a .tflite file: one subgraph of `ops` in the given order, then `others`, which control flow names from 1."""
+    made = schema.ModelT()
+    made.version, made.description = 3, "mcuml test"
+    made.buffers = [schema.BufferT()]
+    codes: list[tuple[str, int, str]] = []
+    made.subgraphs = [_subgraph(*parts, made.buffers, codes) for parts in ((ops, inputs, outputs), *others)]
+    made.operatorCodes = [_code(*key) for key in codes]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(made.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _subgraph(
+    ops: Sequence[OpSpec], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], buffers: list, codes: list
+) -> Any:
     tensors: list[TensorSpec] = []
     for spec in [*inputs, *outputs, *(t for o in ops for t in (*o.inputs, *o.outputs))]:
         if spec is not None and not any(spec is known for known in tensors):
             tensors.append(spec)
     number = {id(t): i for i, t in enumerate(tensors)}
-
-    made = schema.ModelT()
-    made.version, made.description = 3, "mcuml test"
-    made.buffers = [schema.BufferT()]
     graph = schema.SubGraphT()
     graph.name = "main"
-    graph.tensors = [_tensor(t, made.buffers) for t in tensors]
+    graph.tensors = [_tensor(t, buffers) for t in tensors]
     graph.inputs, graph.outputs = [number[id(t)] for t in inputs], [number[id(t)] for t in outputs]
-    codes: list[tuple[str, int, str]] = []
     graph.operators = []
     for spec in ops:
         key = (spec.code, spec.version, spec.custom)
@@ -101,11 +115,7 @@ def model(ops: Sequence[OpSpec], inputs: Sequence[TensorSpec], outputs: Sequence
         built.outputs = [number[id(t)] for t in spec.outputs]
         _options(spec, built)
         graph.operators.append(built)
-    made.operatorCodes = [_code(*key) for key in codes]
-    made.subgraphs = [graph]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(made.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return graph
 
 
 def _code(name: str, version: int, custom: str) -> Any:

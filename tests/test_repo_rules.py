@@ -19,15 +19,15 @@ STAGES = (
     ("graph", "cores", "numerics", "anchors", "results"),
     ("board", "dataset"),
     ("ops", "geometry", "lanes", "weighted", "fixedpoint", "elementwise", "shapes", "movement"),
-    ("flatbuf", "schema", "tflite_tensor", "tflite"),
+    ("flatbuf", "schema", "tflite_tensor", "raw_model", "subgraphs", "tflite"),
     ("passes",),
     ("plan",),
     ("fit", "pipeline"),
     ("render",),
     ("elf_sizes", "toolchain", "compiler_output", "pio", "hostbuild", "build"),
     ("link", "run"),
-    ("host_model", "bench", "doctor"),
-    ("tables", "report"),
+    ("host_model", "trace", "bench", "doctor", "verify"),
+    ("tables", "report", "layer_report"),
     ("cli", "__main__"),
 )
 SIDE = ("reference", "reference_worker", "optimize", "search")  # hang off the side: only cli (and tests) import them
@@ -45,7 +45,7 @@ USERS = {  # library -> the modules (or packages) that may import it
     "tensorflow": ("optimize", "search"),
     "tf_keras": ("optimize", "search"),
     "typer": ("cli",),
-    "rich": ("tables", "report", "cli"),
+    "rich": ("tables", "report", "layer_report", "cli"),
 }
 LONGEST_FILE = 350
 

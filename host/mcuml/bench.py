@@ -15,7 +15,7 @@ from mcuml.build import Image
 from mcuml.dataset import Dataset
 from mcuml.errors import RequestError
 from mcuml.fit import check_fit
-from mcuml.graph import Graph
+from mcuml.graph import Graph, shown
 from mcuml.host_model import HostModel
 from mcuml.hostbuild import host_library
 from mcuml.link.virtual import VirtualBoard, check_simulated
@@ -264,12 +264,12 @@ def _layers(plan: Plan, cycles: Sequence[int]) -> list[results.Layer]:
     return [
         results.Layer(
             index=n,
-            name=graph.tensors[node.outputs[0]].name,
+            name=graph.tensors[shown(node)].name,
             op=node.code,
             macs=node.kernel.macs if node.kernel else 0,
             cycles=spent,
             share=round(spent / total, 4),
-            shape=list(graph.tensors[node.outputs[0]].shape),
+            shape=list(graph.tensors[shown(node)].shape),
             operator=node.index,
         )
         for n, (node, spent) in enumerate(zip(nodes, cycles, strict=True))

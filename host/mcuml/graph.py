@@ -140,6 +140,11 @@ class Graph:
         return sum(node.kernel.macs for node in self.nodes if node.kernel)
 
 
+def shown(node: Node) -> int:
+    """The tensor that stands for a node in lists: its first output; for a node that only has an effect, its first input."""
+    return (node.outputs or node.inputs)[0]
+
+
 def describe(node: Node, graph: Graph) -> str:
     """ "CONV_2D (operator 3, output 'conv/Relu')": how messages name a node."""
     outputs = ", ".join(f"'{graph.tensors[t].name}'" for t in node.outputs)

@@ -16,7 +16,7 @@ import numpy as np
 
 from mcuml import __version__, assets
 from mcuml.errors import RequestError
-from mcuml.graph import ABSENT, Node, Tensor
+from mcuml.graph import ABSENT, Node, Tensor, shown
 from mcuml.plan import ARENA_ALIGN, Plan
 
 C_TYPES = {
@@ -155,7 +155,7 @@ def _title(plan: Plan, node: Node) -> str:
     """ "3 CONV_2D 1x25x5x64 -> 1x25x5x64, 512,000 MACs": the comment above a layer."""
     tensors = plan.graph.tensors
     macs = f", {node.kernel.macs:,} MACs" if node.kernel and node.kernel.macs else ""
-    return f"{node.index} {node.code} {_shape(tensors[node.inputs[0]])} -> {_shape(tensors[node.outputs[0]])}{macs}"
+    return f"{node.index} {node.code} {_shape(tensors[node.inputs[0]])} -> {_shape(tensors[shown(node)])}{macs}"
 
 
 def _info(tensor: Tensor) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _summary(plan: Plan, layers: list[dict[str, Any]], symbols: _Symbols) -> dic
         "inputs": [tensor(t) for t in graph.inputs], "outputs": [tensor(t) for t in graph.outputs],
         "layers": [
             {"index": layer["index"], "operator": layer["node"].index, "op": layer["node"].code,
-             "name": graph.tensors[layer["node"].outputs[0]].name, "macs": layer["node"].kernel.macs,
+             "name": graph.tensors[shown(layer["node"])].name, "macs": layer["node"].kernel.macs,
              "inputs": [tensor(t) for t in layer["node"].inputs if t != ABSENT and not graph.tensors[t].is_const],
              "outputs": [tensor(t) for t in layer["node"].outputs],
              "scratch_bytes": layer["node"].kernel.scratch,

@@ -11,7 +11,7 @@ from rich.markup import escape
 from mcuml.board import Board
 from mcuml.doctor import Check
 from mcuml.fit import Fit
-from mcuml.graph import ABSENT, Tensor
+from mcuml.graph import ABSENT, Tensor, shown
 from mcuml.plan import Plan
 from mcuml.results import Accuracy, Difference, Latency, Memory, Result, Verify
 from mcuml.tables import Grid, Rows, bar, pairs
@@ -180,7 +180,7 @@ def inspection(plan: Plan, fits: Sequence[Fit]) -> RenderableType:
         macs, live = node.kernel.macs if node.kernel else 0, plan.live_bytes[n]
         held = bar(live / max(1, plan.arena_bytes), 20) + (" ◀ peak" if n == plan.peak_node else "")
         table.add_row(
-            str(node.index), node.code, tensor(first), tensor(node.outputs[0]), f"{macs:,}" if macs else "", f"{live:,}", held
+            str(node.index), node.code, tensor(first), tensor(shown(node)), f"{macs:,}" if macs else "", f"{live:,}", held
         )
     return Group(pairs(head), table, boards_fit(fits))
 

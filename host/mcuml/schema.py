@@ -45,7 +45,7 @@ TENSOR_TYPES = tuple(_TENSOR_TYPES.split())
 # The types that mcuml takes, and numpy's name for each. INT4 is served for constants only (unpacked to int8 by the importer).
 NUMPY_TYPES = {
     name: name.lower() for name in ("FLOAT32", "FLOAT16", "INT32", "UINT8", "INT64", "BOOL", "INT16", "INT8", "UINT32", "UINT16")
-}
+} | {"RESOURCE": "int32"}  # a variable's handle; subgraphs.py resolves it
 
 # Enumerations inside option tables; a field of that kind reads as the name at the index in the file.
 ENUMS = {
@@ -58,7 +58,7 @@ ENUMS = {
 
 
 class OptionField(NamedTuple):
-    """One field of an options table: its place in the vtable, its kind ("i32", "i32[]", "bool", "f32" or an ENUMS key)."""
+    """One field of an options table: its place in the vtable, its kind ("i32", "i32[]", "bool", "f32", "str" or an ENUMS key)."""
 
     name: str
     slot: int
@@ -120,6 +120,7 @@ _FIELDS = {
     101: "adj_x:bool adj_y:bool asymmetric_quantize_inputs:bool",  # BatchMatMul
     102: "exclusive:bool reverse:bool",  # Cumsum
     103: "init_subgraph_index:i32",  # CallOnce
+    111: "container:str shared_name:str",  # VarHandle
 }
 
 # Which options table an operator uses, by its number in the union. Operators that are not here have no options to read.
@@ -162,6 +163,7 @@ OPTIONS_OF = {
     "BATCH_MATMUL": 101,
     "CUMSUM": 102,
     "CALL_ONCE": 103,
+    "VAR_HANDLE": 111,
 }
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +12,12 @@ import numpy as np
 from mcuml import ops, schema
 from mcuml.errors import ModelError, RequestError
 from mcuml.flatbuf import Reader, Table
-from mcuml.graph import ABSENT, Graph, Node, Tensor, verify
+from mcuml.graph import ABSENT, Graph, Node, verify
+from mcuml.raw_model import RawModel, RawOperator, place
+from mcuml.subgraphs import flatten
 from mcuml.tflite_tensor import tensor
 
 MAX_FILE_BYTES = 64 << 20  # the largest board served has 32 MB of flash; a bigger file is somebody's mistake
-
-
-@dataclass(frozen=True)
-class RawOperator:
-    """One operator as the file has it: TFLite's builtin name, the custom name if it is a custom operator, its options with
-    defaults filled in, and the tensors it reads and writes (ABSENT for an input left out)."""
-
-    index: int
-    code: str
-    custom: str
-    options: Mapping[str, Any]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class RawModel:
-    """A model's one subgraph before its operators get a meaning."""
-
-    name: str
-    tensors: tuple[Tensor, ...]
-    operators: tuple[RawOperator, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
 
 
 def load(path: Path) -> Graph:
@@ -51,7 +27,7 @@ def load(path: Path) -> Graph:
     does not serve (all unsupported operators in one message)."""
     path = Path(path)
     data = file_bytes(path)
-    raw = read(data, str(path))
+    raw = flatten(read(data, str(path)))
     graph = Graph(
         path.stem,
         raw.tensors,
@@ -112,15 +88,15 @@ def read(data: bytes, name: str) -> RawModel:
     if version != schema.VERSION:
         reader.fail(f"it has schema version {version}, not {schema.VERSION}", model.at)
     subgraphs = model.tables(2, "subgraph")
-    if len(subgraphs) != 1:
-        raise ModelError(
-            f"'{name}' has {len(subgraphs)} subgraphs; mcuml serves models with exactly one.",
-            "",
-            "Remove control flow (IF, WHILE) and extra signatures, and convert again.",
-        )
+    if not subgraphs:
+        reader.fail("it has no subgraph", model.at)
     buffers = model.tables(4, "buffer")
     codes = [_code(entry) for entry in model.tables(1, "operator code")]
-    graph = subgraphs[0]
+    first, *others = (_subgraph(graph, buffers, codes, name) for graph in subgraphs)
+    return replace(first, others=tuple(others))
+
+
+def _subgraph(graph: Table, buffers: list[Table], codes: list[tuple[str, str]], name: str) -> RawModel:
     tables = graph.tables(0, "tensor")
     tensors = tuple(tensor(i, table, buffers) for i, table in enumerate(tables))
     operators = tuple(_operator(i, table, codes, len(tensors)) for i, table in enumerate(graph.tables(3, "operator")))
@@ -169,6 +145,9 @@ def _options(code: str, table: Table) -> dict[str, Any]:
     found = table.table(4, "options") if kind else None
     options: dict[str, Any] = {}
     for field in schema.option_fields(number):
+        if field.kind == "str":
+            options[field.name] = found.string(field.slot, field.name) if found else ""
+            continue
         if field.kind.endswith("[]"):
             options[field.name] = found.integers(field.slot, field.kind[:-2], field.name) if found else ()
             continue
@@ -189,55 +168,18 @@ def _options(code: str, table: Table) -> dict[str, Any]:
 
 
 def _nodes(raw: RawModel) -> tuple[Node, ...]:
-    """The operators in an executable order with typed attributes. Raises one ModelError naming all that mcuml lacks."""
+    """The operators, in their order, with typed attributes. Raises one ModelError naming all that mcuml lacks."""
     registry = ops.registry()
-    missing = [_place(op, raw) for op in raw.operators if op.code not in registry]
+    missing = [place(op, raw) for op in raw.operators if op.code not in registry]
     if missing:
         shown = missing[:20] + ([f"and {len(missing) - 20} more"] if len(missing) > 20 else [])
         raise ModelError(
             f"'{raw.name}' uses {'an operator' if len(missing) == 1 else f'{len(missing)} operators'} that mcuml does not serve: "
             + "; ".join(shown)
             + ".",
-            f"Served: {', '.join(sorted(registry))}.",
+            f"Served: {', '.join(sorted(name for name in registry if ':' not in name))}.",
             "Replace it in the model and convert again, or add it (CONTRIBUTING.md, 'An operator').",
         )
     return tuple(
-        Node(op.code, registry[op.code].parse(op.code, op.options), op.inputs, op.outputs, op.index) for op in _sorted(raw)
+        Node(op.code, registry[op.code].parse(op.code, op.options), op.inputs, op.outputs, op.index) for op in raw.operators
     )
-
-
-def _place(op: RawOperator, raw: RawModel) -> str:
-    """ "CUSTOM 'MyOp' (operator 3, output 'conv/Relu')"."""
-    outputs = ", ".join(f"'{raw.tensors[t].name}'" for t in op.outputs)
-    return f"{op.code}{f' {op.custom!r}' if op.custom else ''} (operator {op.index}, output {outputs})"
-
-
-def _sorted(raw: RawModel) -> list[RawOperator]:
-    """The operators so that each comes after those whose outputs it reads, otherwise in the file's order.
-
-    Raises ModelError naming the operators of a cycle."""
-    writer = {t: op.index for op in raw.operators for t in op.outputs}
-    waits = {op.index: {writer[t] for t in op.inputs if t in writer} for op in raw.operators}
-    readers: dict[int, list[int]] = {}
-    for index, before in waits.items():
-        for other in before:
-            readers.setdefault(other, []).append(index)
-    ready = [index for index, before in waits.items() if not before]
-    heapq.heapify(ready)
-    order = []
-    while ready:
-        index = heapq.heappop(ready)
-        order.append(raw.operators[index])
-        for reader in readers.get(index, ()):
-            waits[reader].discard(index)
-            if not waits[reader]:
-                heapq.heappush(ready, reader)
-    if len(order) < len(raw.operators):
-        done = {op.index for op in order}
-        left = [_place(op, raw) for op in raw.operators if op.index not in done]
-        raise ModelError(
-            f"'{raw.name}' has a cycle: {'; '.join(left[:5])} wait for each other's outputs.",
-            "",
-            "The file is damaged: convert the model again.",
-        )
-    return order

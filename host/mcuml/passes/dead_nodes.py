@@ -1,4 +1,4 @@
-"""Drop the nodes whose outputs nobody reads."""
+"""Drop the nodes whose outputs nobody reads. A node without outputs is there for its effect and stays."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from mcuml.graph import Graph
 
 
 def run(graph: Graph) -> Graph:
-    """`graph` without the nodes that reach no output of the graph."""
+    """`graph` without the nodes that reach no output of the graph and no effect."""
     wanted, kept = set(graph.outputs), []
     for node in reversed(graph.nodes):
-        if wanted.intersection(node.outputs):
+        if not node.outputs or wanted.intersection(node.outputs):
             wanted.update(node.inputs)
             kept.append(node)
     return replace(graph, nodes=tuple(reversed(kept)))
