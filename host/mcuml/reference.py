@@ -64,12 +64,23 @@ def all_tensors(
     """Every tensor that an operator writes, and the inputs, after one run on `sample`: tensor number in the file -> values.
 
     Raises as `ask` does."""
+    return traces(model, [sample], timeout_s, engine)[1][0]
+
+
+def traces(
+    model: Path | bytes, inputs: Sequence[Sequence[np.ndarray]], timeout_s: float | None = None, engine: str = "auto"
+) -> tuple[str, list[dict[int, np.ndarray]]]:
+    """The oracle's name and version, and what `all_tensors` tells of each sample, run one after another: what a model
+    remembers from one run to the next, it remembers here. Raises as `ask` does."""
     data, raw = _model(model)
-    _check(raw, sample, 0)
+    for number, sample in enumerate(inputs):
+        _check(raw, sample, number)
     wanted = sorted({*raw.inputs, *(t for op in raw.operators for t in op.outputs)})
-    request = {f"input_{i}": np.asarray(a)[None] for i, a in enumerate(sample)} | {"tensors": np.array(wanted, np.int64)}
-    reply = _ask(raw, data, request, timeout_s, engine)
-    return {t: reply[f"tensor_{t}"].reshape(raw.tensors[t].shape) for t in wanted}
+    request = {f"input_{i}": np.stack([sample[i] for sample in inputs]) for i in range(len(raw.inputs))}
+    request["tensors"] = np.array(wanted, np.int64)
+    reply = _ask(raw, data, request, timeout_s if timeout_s is not None else 60 + len(inputs), engine)
+    shapes = {t: raw.tensors[t].shape for t in wanted}
+    return str(reply["oracle"]), [{t: reply[f"tensor_{t}"][n].reshape(shapes[t]) for t in wanted} for n in range(len(inputs))]
 
 
 def _model(model: Path | bytes) -> tuple[bytes, tflite.RawModel]:

@@ -55,6 +55,7 @@ def ask_tflm(request: dict[str, np.ndarray], log: Log) -> dict[str, np.ndarray]:
     interpreter = _tflm(request["model"].tobytes(), wanted is not None, log)
     inputs = [request[f"input_{i}"] for i in range(sum(k.startswith("input_") for k in request))]
     outputs: list[list[np.ndarray]] = []
+    kept: list[list[np.ndarray]] = []
     for n in range(len(inputs[0])):
         for i, stack in enumerate(inputs):
             interpreter.set_input(stack[n], i)
@@ -64,9 +65,11 @@ def ask_tflm(request: dict[str, np.ndarray], log: Log) -> dict[str, np.ndarray]:
             raise Refused(log.last() or str(error)) from None
         if wanted is None:
             outputs.append([np.array(interpreter.get_output(i)) for i in range(int(request["outputs"]))])
+        else:
+            kept.append([np.array(interpreter.GetTensor(int(t), 0)["tensor_data"]) for t in wanted])
     reply = {"oracle": np.array(f"TFLite Micro {metadata.version('tflite-micro')}")}
     if wanted is not None:
-        return reply | {f"tensor_{t}": np.array(interpreter.GetTensor(int(t), 0)["tensor_data"]) for t in wanted}
+        return reply | _stacked(wanted, kept)
     return reply | {f"output_{i}": np.stack([row[i] for row in outputs]) for i in range(len(outputs[0]))}
 
 
@@ -84,18 +87,26 @@ def ask_litert(request: dict[str, np.ndarray], log: Log) -> dict[str, np.ndarray
         interpreter.allocate_tensors()
         places = [d["index"] for d in interpreter.get_input_details()]
         results = [d["index"] for d in interpreter.get_output_details()]
-        outputs = []
+        outputs, kept = [], []
         for n in range(len(request["input_0"])):
             for i, place in enumerate(places):
                 interpreter.set_tensor(place, request[f"input_{i}"][n])
             interpreter.invoke()
-            outputs.append([interpreter.get_tensor(place) for place in results])
+            if wanted is None:
+                outputs.append([interpreter.get_tensor(place) for place in results])
+            else:
+                kept.append([interpreter.get_tensor(int(t)) for t in wanted])
     except (RuntimeError, ValueError) as error:
         raise Refused(str(error)) from None
     reply = {"oracle": np.array(f"LiteRT {metadata.version('ai-edge-litert')}, reference kernels")}
     if wanted is not None:
-        return reply | {f"tensor_{t}": interpreter.get_tensor(int(t)) for t in wanted}
+        return reply | _stacked(wanted, kept)
     return reply | {f"output_{i}": np.stack([row[i] for row in outputs]) for i in range(len(results))}
+
+
+def _stacked(wanted: np.ndarray, kept: list[list[np.ndarray]]) -> dict[str, np.ndarray]:
+    """Every tensor over all samples: (samples, *shape)."""
+    return {f"tensor_{t}": np.stack([row[i] for row in kept]) for i, t in enumerate(wanted)}
 
 
 def main(engine: str, log: Log, stdin: BinaryIO, stdout: BinaryIO) -> None:

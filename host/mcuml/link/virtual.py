@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +67,7 @@ class VirtualBoard(Link):
         self._costs: dict[int, BlockCost] = {}
         self._core = CortexM4()
         self._dead: LinkError | None = None
+        self._watched: dict[str, Callable[[int], None]] = {}
         self._start()
 
     # -- Link ----------------------------------------------------------------------------------------------------------
@@ -108,6 +110,21 @@ class VirtualBoard(Link):
             return "The virtual board waits for input."
         return f"The virtual board is at {self.program.where(self._pc)}.\n{self._dump()}"
 
+    def on_call(self, function: str, then: Callable[[int], None]) -> None:
+        """Call `then(first argument)` whenever the firmware enters `function`; it may peek and poke."""
+        if function not in self.program.symbols:
+            raise LinkError(f"The firmware {self.program.path} has no function {function}.", "", "Build it again: mcuml build")
+        self._watched[function] = then
+        self._watch(function)
+
+    def peek(self, address: int, size: int) -> bytes:
+        """`size` bytes of memory."""
+        return bytes(self._uc.mem_read(address, size))
+
+    def poke(self, address: int, data: bytes) -> None:
+        """Write `data` to memory."""
+        self._uc.mem_write(address, data)
+
     @property
     def cycles(self) -> int:
         """Core cycles since reset, memory without wait states; 0 when not counting."""
@@ -143,6 +160,16 @@ class VirtualBoard(Link):
         if self._count:
             append = self._trace.append
             uc.hook_add(unicorn.UC_HOOK_BLOCK, lambda _uc, address, size, _data: append(address << _SHIFT | size))
+        for function in self._watched:
+            self._watch(function)
+
+    def _watch(self, function: str) -> None:
+        address, then = self.program.symbols[function] & ~1, self._watched[function]
+
+        def entered(uc: Any, *_: Any) -> None:
+            then(uc.reg_read(_REGISTERS["r0"]))
+
+        self._uc.hook_add(unicorn.UC_HOOK_CODE, entered, begin=address, end=address)
 
     def _slice(self, seconds: float) -> None:
         self._idle = False
