@@ -70,7 +70,15 @@ DIVISIONS = [
     *(("DIV", "int8", *shapes, EXTREMES[0], "NONE") for shapes in SHAPES[:6]),
     *(("DIV", "int8", (300,), (300,), None, quants, "NONE") for quants in QUOTIENTS),
     ("DIV", "int8", (300,), (300,), None, EXTREMES[0], "RELU6"),
-    ("DIV", "int8", (300,), (5, 1), 1, (A, B, Y), "NONE"),  # numerators of 0
+]
+
+CONSTANT = [  # all numerators, 0 among them; float divisors of 0
+    ("DIV", "int8", (300,), (5, 1), 1, EXTREMES[0], "NONE"),
+    ("DIV", "int8", (300,), (5, 1), 1, QUOTIENTS[2], "NONE"),
+    ("DIV", "int32", (300,), (5, 1), 1, NONE, "NONE"),
+    ("DIV", "float32", (300,), (5, 1), "zeros", NONE, "NONE"),
+    ("DIV", "float32", (300,), (5, 1), "zeros", NONE, "RELU"),
+    ("FLOOR_MOD", "float32", (300,), (5, 1), "zeros", NONE),
 ]
 
 
@@ -78,6 +86,8 @@ def make(rng, code, dtype, a_shape, b_shape, constant, quants, activation=None):
     def operand(position, shape):
         kind = "int8" if code == "PRELU" and position == 1 and dtype == "int16" else dtype
         scale, zero_point = quants[position] or (None, None)
+        if position == 1 and constant == "zeros":
+            return const("b", np.resize(np.array([0.0, -0.0, 1e-38, -2.5], np.float32), shape))
         if position != constant:
             return tensor("ab"[position], kind, shape, scale, zero_point)
         numbers = rng.normal(0, 2, shape) if kind == "float32" else rng.integers(-128, 128, shape)
@@ -95,3 +105,4 @@ def make(rng, code, dtype, a_shape, b_shape, constant, quants, activation=None):
 
 test_matches_tflite_micro = compare(PLAIN + SCALED + FLOAT_PRELU, make, exact=True, samples=("random", "positive", "low", "ramp"))
 test_divisions = compare(DIVISIONS, make, exact=True, samples=("nonzero", "positive", "high", "positive ramp"))
+test_constant_divisors = compare(CONSTANT, make, exact=True, samples=("random", "ramp"))
