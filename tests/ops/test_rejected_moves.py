@@ -11,7 +11,9 @@ from ops.test_rejected import ints, reject, t
 F = "float32"
 CASES = [  # (what the message says, operator, inputs, outputs, options)
     ("must all be int8 or all float32", *reject("SLICE", [t("int64"), ints(0, 0), ints(1, 1)], t("int64", (1, 1)))),
-    ("its begin must be constant", *reject("SLICE", [t(), t("int32", (2,)), ints(1, 1)], t(shape=(1, 1)))),
+    ("its size must be constant", *reject("SLICE", [t(), ints(0, 0), t("int32", (2,))], t(shape=(1, 1)))),
+    ("its begin is float32", *reject("SLICE", [t(), t(F, (2,)), ints(1, 1)], t(shape=(1, 1)))),
+    ("begin at run time and size [1, -1]", *reject("SLICE", [t(), t("int32", (2,)), ints(1, -1)], t(shape=(1, 3)))),
     ("must have 2 numbers each", *reject("SLICE", [t(), ints(0), ints(1, 1)], t(shape=(1, 1)))),
     ("are not inside [2, 3]", *reject("SLICE", [t(), ints(0, -1), ints(1, 1)], t(shape=(1, 1)))),
     ("are not inside [2, 3]", *reject("SLICE", [t(), ints(0, 2), ints(1, 2)], t(shape=(1, 2)))),

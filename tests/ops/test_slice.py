@@ -1,9 +1,11 @@
 """SLICE, STRIDED_SLICE, SPLIT, SPLIT_V and UNPACK against TFLite Micro: all types, ends, strides back and forth, masks."""
 
 import numpy as np
+import pytest
 
 from modelmaker import const, model, op, tensor
-from ops.harness import compare
+from ops.builds import Host
+from ops.harness import Case, compare
 
 QUANT = {"int8": (0.1, 3), "int16": (0.001, 0)}
 
@@ -36,6 +38,40 @@ def make_slice(rng, dtype, shape, begin, size):
 
 
 test_slice_matches_tflite_micro = compare(SLICES, make_slice, exact=True)
+
+COMPUTED = [  # (type, shape, size): begin is the ARG_MAX of an input
+    ("int8", (7,), (3,)),
+    ("int8", (4, 5), (2, 3)),
+    ("float32", (3, 4), (1, 4)),
+    ("int16", (3, 3, 4), (1, 2, 2)),
+    ("bool", (5, 5), (3, 3)),
+]
+
+
+def make_computed(rng, dtype, shape, size):
+    quant = QUANT.get(dtype, ())
+    x, y = tensor("x", dtype, shape, *quant), tensor("y", dtype, size, *quant)
+    places = min(n - s for n, s in zip(shape, size, strict=True)) + 1
+    choice, begin = tensor("choice", "int8", (len(shape), places), 0.1, 0), tensor("begin", "int32", (len(shape),))
+    pick = op("ARG_MAX", [choice, ints("axis", [1])], [begin], output_type="INT32")
+    return model([pick, op("SLICE", [x, begin, ints("size", size)], [y], version=3)], [x, choice], [y])
+
+
+test_computed_slice_matches_tflite_micro = compare(COMPUTED, make_computed, exact=True)
+
+
+@pytest.mark.parametrize("wide", [np.int32, np.int64])
+@pytest.mark.parametrize("wrong", [(0, 3), (-1, 0), (3, 0), (0, -(1 << 31))], ids=str)
+def test_a_begin_outside_is_an_error(wrong, wide):
+    x, y = tensor("x", "int8", (4, 5), 0.1, 3), tensor("y", "int8", (2, 3), 0.1, 3)
+    begin = tensor("begin", np.dtype(wide).name, (2,))
+    case = Case(model([op("SLICE", [x, begin, ints("size", (2, 3), wide)], [y], version=3)], [x, begin], [y]))
+    host, data = Host([case]), np.arange(20, dtype=np.int8).reshape(4, 5)
+    found = host.run(case, [data, np.array((2, 1), wide)], 0)
+    assert np.array_equal(np.frombuffer(found[0], np.int8).reshape(2, 3), data[2:4, 1:4])
+    with pytest.raises(AssertionError, match="invoke returned an error"):
+        host.run(case, [data, np.array(wrong, wide)], 0)
+
 
 STRIDED = [  # (type, shape, begin, end, strides, masks of begin, end and shrink)
     ("int8", (9,), (1,), (7,), (1,), 0, 0, 0),
@@ -124,3 +160,9 @@ def make_split(rng, code, dtype, shape, axis, sizes, inside=False):
 test_split_matches_tflite_micro = compare(SPLITS, make_split, exact=True)
 INSIDE = [(*case, True) for case in SPLITS if case[1] in ("int8", "float32")]
 test_split_inside_matches_tflite_micro = compare(INSIDE, make_split, exact=True)
+
+
+def test_parts_stay_where_they_lie():
+    rng = np.random.default_rng(0)
+    case = Case(make_split(rng, "SPLIT", "int8", (16, 4), 0, (8, 8), True))
+    assert case.planned.arena_bytes == 64

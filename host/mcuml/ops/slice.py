@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml.elementwise import constant_input, operands, same_type, shaped
+from mcuml.elementwise import constant_input, operand_constants, operands, same_type, shaped
 from mcuml.graph import ABSENT, Graph, Kernel, Node
 from mcuml.movement import Copy, move
 from mcuml.ops import Operator, require
-from mcuml.shapes import picked
+from mcuml.shapes import Step, copy_steps, picked, strides_of
 
 SLICED = ("int8", "float32", "int16", "int32", "bool")
 SPLIT = ("int8", "float32", "int16", "int32")
@@ -20,31 +20,47 @@ SPLIT = ("int8", "float32", "int16", "int32")
 
 @dataclass(frozen=True)
 class Slice(Operator):
-    """Input, constant begin and constant size per dimension; size -1 means up to the end."""
+    """Input, begin and constant size per dimension; size -1 means up to the end. A begin that is data is checked: one that
+    is outside ends the inference with an error."""
 
     CODES: ClassVar[tuple[str, ...]] = ("SLICE",)
     MOST_DIMENSIONS: ClassVar[int] = 5
 
     def check(self, node: Node, graph: Graph) -> None:
-        (source, *_), output = operands(node, graph, 3)
+        (source, begin, _), output = operands(node, graph, 3)
         same_type(node, graph, [source, output], SLICED)
         rank = len(source.shape)
         served = f"its input has {rank} dimensions; 1 to {self.MOST_DIMENSIONS} are served."
         require(1 <= rank <= self.MOST_DIMENSIONS, node, graph, served)
-        begin, size = (constant_input(node, graph, i + 1, what) for i, what in enumerate(("begin", "size")))
-        require(len(begin) == len(size) == rank, node, graph, f"its begin and size must have {rank} numbers each.")
-        inside = all(0 <= b < n and (s == -1 or 1 <= s <= n - b) for b, s, n in zip(begin, size, source.shape, strict=True))
-        whole = f"begin {begin.tolist()} and size {size.tolist()} are not inside {list(source.shape)}."
-        require(inside, node, graph, whole)
-        shaped(node, graph, output, [len(pick) for pick in self._picks(node, graph)])
-
-    def _picks(self, node: Node, graph: Graph) -> list[np.ndarray]:
-        begin, size = (constant_input(node, graph, i, "") for i in (1, 2))
-        shape = graph.tensors[node.inputs[0]].shape
-        return [np.arange(b, n if s == -1 else b + s) for b, s, n in zip(begin, size, shape, strict=True)]
+        require(begin.dtype in ("int32", "int64"), node, graph, f"its begin is {begin.dtype}; it must be int32 or int64.")
+        size = constant_input(node, graph, 2, "size")
+        require(begin.shape == (rank,) == size.shape, node, graph, f"its begin and size must have {rank} numbers each.")
+        first = constant_input(node, graph, 1, "begin") if begin.is_const else np.zeros(rank, np.int64)
+        known = begin.is_const or bool(np.all(size >= 1))
+        inside = all(0 <= b < n and (s == -1 or 1 <= s <= n - b) for b, s, n in zip(first, size, source.shape, strict=True))
+        whole = f"begin {first.tolist() if begin.is_const else 'at run time'} and size {size.tolist()}"
+        require(inside and known, node, graph, f"{whole} are not inside {list(source.shape)}.")
+        counts = [n - b if s == -1 else s for b, s, n in zip(first, size, source.shape, strict=True)]
+        shaped(node, graph, output, [int(n) for n in counts])
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
-        return move(node, graph, [Copy(picked(graph.tensors[node.inputs[0]].shape, self._picks(node, graph)))])
+        source, begin = (graph.tensors[t] for t in node.inputs[:2])
+        counts = graph.tensors[node.outputs[0]].shape
+        if begin.data is not None:
+            picks = [np.arange(b, b + n) for b, n in zip(begin.data.tolist(), counts, strict=True)]
+            return move(node, graph, [Copy(picked(source.shape, picks))])
+        size = np.dtype(source.dtype).itemsize
+        sides = zip(counts, strides_of(source.shape), strides_of(counts), strict=True)
+        dims = [(np.arange(n) * a * size, np.arange(n) * b * size) for n, a, b in sides]
+        _, steps = copy_steps([*dims, (np.arange(size), np.arange(size))])
+        *outer, row = steps or (Step(1, 1, 1),)
+        params = {
+            "begin": begin.dtype, "row": row.count, "counts": tuple(s.count for s in outer),
+            "sources": tuple(s.source for s in outer), "targets": tuple(s.target for s in outer),
+            "limits": tuple(n - c for n, c in zip(source.shape, counts, strict=True)),
+            "steps": tuple(stride * size for stride in strides_of(source.shape)),
+        }  # fmt: skip
+        return Kernel("dynamic_slice", params, operand_constants(node, graph)[:1] if source.is_const else ())
 
 
 @dataclass(frozen=True)
