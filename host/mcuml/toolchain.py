@@ -17,6 +17,10 @@ from mcuml.cores import Core
 from mcuml.errors import BuildError
 
 FORCE = "MCUML_TOOLCHAIN"  # gcc or zig, whatever else is there
+DEBIAN = {  # the packages with the GNU compiler and its C library
+    "arm": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "riscv": "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+}
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,10 @@ class Toolchain:
 _PLAIN = ("-fno-stack-protector", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
 
 
-def find(core: Core) -> Toolchain:
-    """The compiler to use for `core`. Raises BuildError with the command that brings one."""
-    forced = os.environ.get(FORCE, "").lower()
+def find(core: Core, kind: str = "") -> Toolchain:
+    """The compiler to use for `core`; `kind`, "gcc" or "zig", asks for that one. Raises BuildError with the command that
+    brings one."""
+    forced = (kind or os.environ.get(FORCE, "")).lower()
     if forced not in ("", "gcc", "zig"):
         raise BuildError(f"{FORCE} is '{forced}', which is no toolchain.", "It may be gcc or zig.", f"Unset {FORCE}.")
     if not core.gcc and not core.zig_target:
@@ -57,14 +62,14 @@ def find(core: Core) -> Toolchain:
         f"There is no C compiler for {core.title}.",
         _looked_for(core, forced),
         "Install one: pip install ziglang==0.17.0"
-        + (" (or, on Debian: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi)" if core.gcc else ""),
+        + (f" (or, on Debian: apt install {DEBIAN[core.arch]})" if core.arch in DEBIAN else ""),
     )
 
 
-def host() -> Toolchain:
-    """A C compiler for this computer: the ziglang wheel's (the same on every system), else cc, gcc or clang on PATH.
-    Raises BuildError when there is none."""
-    forced = os.environ.get(FORCE, "").lower()
+def host(kind: str = "") -> Toolchain:
+    """A C compiler for this computer: the ziglang wheel's (the same on every system), else cc, gcc or clang on PATH; `kind`
+    as for find(). Raises BuildError when there is none."""
+    forced = (kind or os.environ.get(FORCE, "")).lower()
     zig = zig_executable()
     if zig and forced != "gcc":
         # A baseline processor, so that a cached library serves every machine that shares the cache.
@@ -92,10 +97,10 @@ def zig_executable() -> tuple[str, str] | None:
 def _gcc(core: Core) -> Toolchain | None:
     for name in core.gcc:
         path = shutil.which(name)
-        if path:
+        if path and _has_library(path, *core.gcc_flags, *core.gcc_specs):
             return Toolchain(
-                "gcc", name.removesuffix("-gcc") + " gcc", _version(path, "-dumpfullversion"), (path,), core.gcc_flags, _PLAIN,
-                ("-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--no-warn-rwx-segments"), libs=("m",),
+                "gcc", name.removesuffix("-gcc") + " gcc", _version(path, "-dumpfullversion"), (path,), core.gcc_flags,
+                (*core.gcc_specs, *_PLAIN), ("-nostartfiles", *core.gcc_specs, "-Wl,--no-warn-rwx-segments"), libs=("m",),
             )  # fmt: skip
     return None
 
@@ -110,6 +115,16 @@ def _zig(core: Core) -> Toolchain | None:
         # compiler_rt has memcpy, expf and soft floats; -nostdlib would leave it out as well.
         ("-nostartfiles", "-nodefaultlibs"), (libc,),
     )  # fmt: skip
+
+
+@cache
+def _has_library(path: str, *flags: str) -> bool:
+    """Whether the compiler's C library is there: distributions have it in a package of its own."""
+    command = [path, *flags, "-E", "-x", "c", "-include", "math.h", os.devnull]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=20, check=False).returncode == 0
+    except (OSError, subprocess.SubprocessError):
+        return True  # a compiler that does not run is told by _version()
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Where the tests of operators run the generated C: on this computer, and on Arm cores in Unicorn without firmware around it.
+"""Where the tests of operators run the generated C: on this computer, and on other cores in Unicorn without firmware around it.
 
 A build takes many models at once. Memory outside the arena is not there (simulated), or must not change (host)."""
 
@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 import unicorn
 from elftools.elf.elffile import ELFFile
-from unicorn import arm_const as arm
 
 from mcuml import pio, render, toolchain
 from mcuml.cores import CORES
+from ops.processors import Processor
 
 UNIT = "models.c"
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
@@ -66,8 +66,8 @@ class Host:
 
     GUARD = 4096
 
-    def __init__(self, models: Sequence[Model]):
-        tools = toolchain.host()
+    def __init__(self, models: Sequence[Model], compiler: str = ""):
+        tools = toolchain.host(compiler)
         flags = ("-std=c99", "-O1", "-ffp-contract=off", "-shared", "-fPIC", *WARNINGS)
         with tempfile.TemporaryDirectory(prefix="mcuml-ops-", ignore_cleanup_errors=True) as folder:
             _compile([*tools.command, *flags, *tools.compile, "@", "-o", "models.so", "-lm"], models, Path(folder))
@@ -107,45 +107,46 @@ STACK_BYTES = 4 * PAGE
 SCRIPT = f"""SECTIONS
 {{
     . = {CODE:#x};
-    .text : {{ *(.text .text.* .rodata .rodata.*) }}
+    .text : {{ *(.text .text.* .rodata .rodata.* .srodata .srodata.*) }}
     .ARM.exidx : {{ *(.ARM.exidx*) }}
     . = {DATA:#x};
-    .data : {{ *(.data .data.*) }}
-    .bss : {{ *(.bss .bss.* COMMON) }}
+    .data : {{ *(.data .data.* .sdata .sdata.*) }}
+    .bss : {{ *(.bss .bss.* .sbss .sbss.* COMMON) }}
 }}
 """
-CPUS = {
-    "cortex-m0plus": arm.UC_CPU_ARM_CORTEX_M0,
-    "cortex-m3": arm.UC_CPU_ARM_CORTEX_M3,
-    "cortex-m4f": arm.UC_CPU_ARM_CORTEX_M4,
-}
+
+
+def link(tools: toolchain.Toolchain, models: Sequence[Model], folder: Path, *more: str) -> Path:
+    """An ELF of all models and the C files `more`, laid out by script.ld, all of it in `folder`."""
+    flags = (*tools.machine, *render.COMPILER_FLAGS, *tools.compile, *WARNINGS)
+    libraries = [str(path) for place in tools.sources for path in sorted(Path(place).glob("*.c"))]
+    # Compiling and linking in one run, zig's clang finds flags of one half unused in the other.
+    last = (
+        "-Wno-unused-command-line-argument",
+        *(flag for flag in tools.link if flag not in flags),  # the files that --specs names must not be read twice
+        "-Tscript.ld",
+        "-Wl,--no-gc-sections",
+        *(f"-l{name}" for name in tools.libs),
+    )
+    _compile([*tools.command, *flags, "@", *more, *libraries, *last, "-o", "image.elf"], models, folder)
+    return folder / "image.elf"
 
 
 class Simulated:
     """All models in one image for `core`, run function by function. What a model reads or writes outside its code, its
     constants, its arena and 16 KB of stack faults: the arena touches unmapped memory at its front and at its end in turn."""
 
-    def __init__(self, core: str, models: Sequence[Model]):
-        tools = toolchain.find(CORES[core])
+    def __init__(self, core: str, models: Sequence[Model], compiler: str = ""):
+        tools = toolchain.find(CORES[core], compiler)
         with tempfile.TemporaryDirectory(prefix="mcuml-ops-") as folder:
             (Path(folder) / "script.ld").write_text(SCRIPT)
-            flags = (*tools.machine, *render.COMPILER_FLAGS, *tools.compile, *WARNINGS)
-            libraries = [str(path) for place in tools.sources for path in sorted(Path(place).glob("*.c"))]
-            # Compiling and linking in one run, zig's clang finds flags of one half unused in the other.
-            link = (
-                "-Wno-unused-command-line-argument",
-                *tools.link,
-                "-Wl,-T,script.ld",
-                "-Wl,--no-gc-sections",
-                *(f"-l{name}" for name in tools.libs),
-            )
-            _compile([*tools.command, *flags, "@", *libraries, *link, "-o", "image.elf"], models, Path(folder))
-            with (Path(folder) / "image.elf").open("rb") as file:
+            elf = link(tools, models, Path(folder))
+            with elf.open("rb") as file:
                 self._load(core, ELFFile(file), {model.prefix for model in models})
 
     def _load(self, core: str, elf: ELFFile, prefixes: set[str]) -> None:
-        self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
-        self._uc.ctl_set_cpu_model(CPUS[core])
+        self._processor = Processor(CORES[core])
+        self._uc = self._processor.uc
         mapped: set[int] = set()
         for segment in elf.iter_segments("PT_LOAD"):
             address, data = segment["p_vaddr"], segment.data().ljust(segment["p_memsz"], b"\0")
@@ -166,20 +167,16 @@ class Simulated:
             self._symbols[name] = address
 
     def _call(self, function: str, *arguments: int) -> int:
-        """r0 after function(*arguments). Raises AssertionError on a fault."""
-        for register, value in zip((arm.UC_ARM_REG_R0, arm.UC_ARM_REG_R1), arguments, strict=False):
-            self._uc.reg_write(register, value)
-        self._uc.reg_write(arm.UC_ARM_REG_SP, STACK + STACK_BYTES)
-        self._uc.reg_write(arm.UC_ARM_REG_LR, EXIT | 1)
+        """What function(*arguments) returns. Raises AssertionError on a fault."""
         try:
-            self._uc.emu_start(self._symbols[function] | 1, EXIT)
+            result = self._processor.call(self._symbols[function], arguments, STACK + STACK_BYTES, EXIT)
         except unicorn.UcError as error:
             raise AssertionError(f"{function}: {error} at {self._place()}") from None
-        assert self._uc.reg_read(arm.UC_ARM_REG_PC) == EXIT, f"{function} stopped at {self._place()}"
-        return self._uc.reg_read(arm.UC_ARM_REG_R0)
+        assert self._processor.pc == EXIT, f"{function} stopped at {self._place()}"
+        return result
 
     def _place(self) -> str:
-        pc = self._uc.reg_read(arm.UC_ARM_REG_PC)
+        pc = self._processor.pc
         name = max((a & ~1, n) for n, a in self._symbols.items() if n and not n.startswith("$") and a & ~1 <= pc)[1]
         return f"{pc:#x}, in {name}"
 
@@ -225,6 +222,6 @@ def _pages(size: int) -> int:
     return -(-size // PAGE) * PAGE
 
 
-def build(kind: str, models: Sequence[Model]) -> Host | Simulated:
-    """`models` for "host", or for the core of that name."""
-    return Host(models) if kind == "host" else Simulated(kind, models)
+def build(kind: str, models: Sequence[Model], compiler: str = "") -> Host | Simulated:
+    """`models` for "host", or for the core of that name; with the compiler of that kind ("" = the usual one)."""
+    return Host(models, compiler) if kind == "host" else Simulated(kind, models, compiler)

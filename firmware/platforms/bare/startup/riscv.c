@@ -32,6 +32,9 @@ __attribute__((naked, noreturn, used, section(".vectors"))) void Reset_Handler(v
                    ".option pop\n\t"
                    "la sp, __stack_top\n\t"
                    "la t0, Default_Handler\n\t"
+                   ".option push\n\t"
+                   ".option arch, +zicsr\n\t" /* GNU's assembler no longer counts it among the base instructions */
                    "csrw mtvec, t0\n\t"
+                   ".option pop\n\t"
                    "j %0" ::"i"(start));
 }
