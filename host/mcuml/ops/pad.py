@@ -1,4 +1,4 @@
-"""PAD and PADV2 with a constant value: int8, int16, int32 and float32."""
+"""PAD and PADV2: int8, int16, int32 and float32."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RANKS = range(1, 6)  # TFLM pads up to five dimensions
 
 @dataclass(frozen=True)
 class Pad(Operator):
-    """Input, constant paddings (rank, 2), and for PADV2 a constant value; without one, zero (int8: the zero point)."""
+    """Input, constant paddings (rank, 2), and a value; without one, zero (int8: the zero point)."""
 
     CODES: ClassVar[tuple[str, ...]] = ("PAD", "PADV2")
 
@@ -42,7 +42,7 @@ class Pad(Operator):
             [n + int(before) + int(after) for n, (before, after) in zip(source.shape, paddings.reshape(-1, 2), strict=True)],
         )
         if len(inputs) == 3:
-            require(inputs[2].is_const and inputs[2].elements == 1, node, graph, "its value must be one constant.")
+            require(inputs[2].elements == 1, node, graph, f"its value has shape {list(inputs[2].shape)}; it must be one number.")
         if dtype == "int8":
             per_tensor(node, graph, [output])
             if len(inputs) == 3:
@@ -54,10 +54,9 @@ class Pad(Operator):
         sides = _merged(source.shape, constant_input(node, graph, 1, "paddings").reshape(-1, 2).tolist())
         size = np.dtype(source.dtype).itemsize
         value = np.array(output.zero_point if source.dtype == "int8" else 0, source.dtype)
-        if len(node.inputs) == 3:
-            data = graph.tensors[node.inputs[2]].data
-            assert data is not None
-            value = data.reshape(-1)[0]
+        given = graph.tensors[node.inputs[2]].data if len(node.inputs) == 3 else value
+        if given is not None:
+            value = given.reshape(-1)[0]
         raw = value.tobytes()
         # Levels from outermost in; a level's step is the output bytes of one of its entries.
         levels: list[dict[str, int]] = []
@@ -67,7 +66,8 @@ class Pad(Operator):
             step *= count + before + after
         params = {
             "dtype": source.dtype, "levels": levels, "row": sides[-1][0] * size,
-            "byte": raw[0] if len(set(raw)) == 1 else None, "word": int.from_bytes(raw * (4 // size), "little"),
+            "byte": raw[0] if len(set(raw)) == 1 and given is not None else None,
+            "size": size if given is None else 0, "word": int.from_bytes(raw * (4 // size), "little"),
         }  # fmt: skip
         # Front to back, each row goes no further forward than what is padded before it.
         trailing = sum(side[2] * prod(sum(s) for s in sides[i + 1 :]) for i, side in enumerate(sides)) * size
