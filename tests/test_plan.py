@@ -24,7 +24,8 @@ def random_graph(seed: int) -> Graph:
             sources.append(ABSENT)
         view = not tensors[sources[0]].is_const and rng.random() < 0.2
         size = tensors[sources[0]].bytes if view else rng.randint(1, 400)
-        tensors.append(Tensor(f"t{n}", "int8", (size,)))
+        wide = not view and rng.random() < 0.2
+        tensors.append(Tensor(f"t{n}", "int64", (size // 8 + 1,)) if wide else Tensor(f"t{n}", "int8", (size,)))
         overlaps = []
         for position, t in enumerate(sources):
             if t != ABSENT and not tensors[t].is_const and not view and rng.random() < 0.6:
@@ -64,8 +65,9 @@ def assert_sound(result: Plan) -> None:
     life = {}
     for owner, when, *_ in regions:
         life[owner] = life.get(owner, set()) | when
-    for owner, _, offset, size, _ in regions:
-        assert offset is not None and offset % ALIGN == 0 and offset >= 0 and offset + size <= result.arena_bytes, owner
+    for owner, _, offset, size, t in regions:
+        align = ALIGN if t is None else max(ALIGN, np.dtype(graph.tensors[t].dtype).itemsize)
+        assert offset is not None and offset % align == 0 and offset >= 0 and offset + size <= result.arena_bytes, owner
     for i, (owner, _, at, size, t) in enumerate(regions):
         for other, _, other_at, other_size, u in regions[:i]:
             if owner == other:

@@ -6,10 +6,12 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from mcuml.graph import ABSENT, Graph, Overlap
 
 ARENA_ALIGN = 16
-ALIGN = 4  # kernels read and write words; 8-byte types do not occur
+ALIGN = 4  # kernels read and write words; int64 tensors are aligned to 8
 SEARCH_ROUNDS = 400  # improvements after the greedy orders; a few hundred reach the bound on the models measured
 INPUT = -1  # the position at which the caller has written the inputs
 
@@ -26,6 +28,7 @@ class Buffer:
     death: int
     tensors: tuple[int, ...] = ()
     scratch_of: int = ABSENT
+    align: int = ALIGN
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,12 @@ def _buffers(graph: Graph) -> list[Buffer]:
     members: dict[int, list[int]] = {}
     for t in birth:
         members.setdefault(find(t), []).append(t)
-    buffers = [
-        Buffer(max(graph.tensors[t].bytes for t in ts), min(birth[t] for t in ts), max(death[t] for t in ts), tuple(ts))
-        for ts in members.values()
-    ]
+    buffers = []
+    for ts in members.values():
+        held = [graph.tensors[t] for t in ts]
+        align = max(ALIGN, *(np.dtype(t.dtype).itemsize for t in held))
+        ends = min(birth[t] for t in ts), max(death[t] for t in ts)
+        buffers.append(Buffer(max(t.bytes for t in held), *ends, tuple(ts), align=align))
     for n, node in enumerate(graph.nodes):
         if node.kernel and node.kernel.scratch:
             buffers.append(Buffer(node.kernel.scratch, n, n, scratch_of=n))
@@ -173,10 +178,10 @@ def _place(order: Iterable[int], buffers: list[Buffer], conflicts: list[list[tup
         at = 0
         for low, high in spans:
             if low < at < high:
-                at = _round_up(high, ALIGN)
+                at = _round_up(high, buffers[i].align)
         # A span may open below `at` only after a later one moved it; sweep until nothing moves.
         while moved := next((high for low, high in spans if low < at < high), None):
-            at = _round_up(moved, ALIGN)
+            at = _round_up(moved, buffers[i].align)
         offsets[i] = at
         top = max(top, at + buffers[i].size)
     return top, offsets
