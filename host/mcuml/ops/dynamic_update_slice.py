@@ -39,7 +39,8 @@ class DynamicUpdateSlice(Operator):
         size = np.dtype(operand.dtype).itemsize
         dims = [(np.arange(n) * a * size, np.arange(n) * b * size) for n, a, b in zip(update.shape, here, there, strict=True)]
         _, steps = copy_steps([*dims, (np.arange(size), np.arange(size))])
-        *outer, row = steps or (Step(1, 1, 1),)
+        runs_on = bool(steps) and (steps[-1].source, steps[-1].target) == (1, 1)  # not so for one int8 of each row
+        *outer, row = steps if runs_on else (*steps, Step(1, 1, 1))
         params = {
             "start": start.dtype, "bytes": operand.bytes, "row": row.count,
             "counts": tuple(s.count for s in outer), "sources": tuple(s.source for s in outer),

@@ -75,8 +75,8 @@ class Unary(Operator):
 
 
 def _abs_real(source: Tensor, output: Tensor) -> tuple[int, int]:
-    """ABS's rescaling; TFLite divides in float32 here."""
-    return quantize_multiplier(float(np.float32(source.scale) / np.float32(output.scale)))
+    """ABS's rescaling; TFLite Micro divides in double."""
+    return quantize_multiplier(source.scale / output.scale)
 
 
 def _rsqrt_real(source: Tensor, output: Tensor) -> tuple[int, int]:
