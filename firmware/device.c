@@ -13,11 +13,13 @@ static uint8_t arena[MODEL_ARENA_BYTES] __attribute__((aligned(MODEL_ARENA_ALIGN
 static uint8_t buffer[MCUML_INPUT_BYTES];
 
 #ifdef MODEL_PROFILE
-static uint64_t layer_end[MODEL_LAYERS ? MODEL_LAYERS : 1];
+static uint64_t layer_cycles[MODEL_LAYERS ? MODEL_LAYERS : 1], last_done;
 
+/* A layer in a loop is done many times, one in a branch perhaps never. */
 void model_layer_done(int index)
 {
-    layer_end[index] = port_cycles();
+    layer_cycles[index] += port_cycles() - last_done;
+    last_done = port_cycles(); /* what this function takes is no layer's */
 }
 #endif
 
@@ -152,18 +154,17 @@ void device_results(void)
 int device_layers(void)
 {
 #ifdef MODEL_PROFILE
-    uint64_t last;
     int status;
     load_inputs();
-    last = port_cycles();
+    memset(layer_cycles, 0, sizeof layer_cycles);
+    last_done = port_cycles();
     status = model_invoke(arena);
     for (int i = 0; i < MODEL_LAYERS; i++) {
         put_text("m-layer-[");
         put_u32((uint32_t)i);
         put_text(",");
-        put_u64(layer_end[i] - last);
+        put_u64(layer_cycles[i]);
         put_text("]\r\n");
-        last = layer_end[i];
     }
     return status;
 #else

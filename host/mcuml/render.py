@@ -61,6 +61,7 @@ def render_model(plan: Plan, prefix: str = "model", command: str = "") -> dict[s
     graph = plan.graph
     symbols = _Symbols(prefix)
     functions: dict[str, None] = {}
+    depth = 1
     layers: list[dict[str, Any]] = []
     for n, node in enumerate(graph.nodes):
         kernel = node.kernel
@@ -76,9 +77,10 @@ def render_model(plan: Plan, prefix: str = "model", command: str = "") -> dict[s
         )
         for text in module.functions(kernel.params).split(FUNCTION_BREAK):
             functions.setdefault(text.strip())
-        layers.append(
-            {"node": node, "index": len(layers), "title": _title(plan, node), "call": module.call(kernel.params, io).strip()}
-        )
+        index = len(layers)
+        text = f"/* {_title(plan, node)} */\n{module.call(kernel.params, io).strip()}\nLAYER_DONE({index});"
+        text, depth = _indented(text, depth)
+        layers.append({"node": node, "index": index, "text": text})
     outputs = tuple(_pointer(plan, t, symbols, const=True) for t in graph.outputs)
     context = {
         "plan": plan, "graph": graph, "prefix": prefix, "PREFIX": prefix.upper(), "version": __version__, "command": command,
@@ -93,6 +95,18 @@ def render_model(plan: Plan, prefix: str = "model", command: str = "") -> dict[s
         f"{prefix}_weights.c": render_file("model_weights.c.j2", arrays=symbols.arrays(), **context),
         f"{prefix}.json": json.dumps(_summary(plan, layers, symbols), indent=1) + "\n",
     }
+
+
+def _indented(text: str, depth: int) -> tuple[str, int]:
+    """(a layer's C indented for `depth` open blocks, the blocks open after it): control flow opens some and closes others."""
+    lines, opened = [], 0
+    for line in text.splitlines():
+        closes = line.startswith("}") and opened == 0
+        lines.append("    " * (depth - closes) + line if line.strip() else "")
+        opened += line.count("{") - line.count("}")
+        if opened < 0:
+            depth, opened = depth + opened, 0
+    return "\n".join(lines), depth + opened
 
 
 class _Symbols:
