@@ -105,11 +105,11 @@ def test_load_in_pieces_ignores_excess(link):
 
 
 def test_layers_sum_to_the_run(link):
-    """Each layer's figure holds a counter reading and its call; on the host the clock is too coarse to compare."""
+    """In a profiled build a run holds the counter's readings, the layers do not; the host's clock is too coarse to compare."""
     if link.name == "virtual":
         run = protocol.cycles(replies(link, b"mcuml run 1%").decode().split("\r\n")[0])
         layers = [protocol.layer(line)[1] for line in replies(link, b"mcuml layers%").decode().split("\r\n")[:2]]
-        assert 0 <= sum(layers) - run < 50 * len(layers)
+        assert abs(sum(layers) - run) < 50 * len(layers)
 
 
 @pytest.mark.parametrize("seed", range(8))
