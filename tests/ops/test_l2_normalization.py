@@ -15,7 +15,10 @@ CASES = [  # (type, shape, zero point)
 def make(rng, dtype, shape, zero_point):
     x = tensor("x", dtype, shape, *((0.05, zero_point) if dtype == "int8" else ()))
     y = tensor("y", dtype, shape, *((1 / 128, 0) if dtype == "int8" else ()))
-    return model([op("L2_NORMALIZATION", [x], [y])], [x], [y])
+    if dtype == "int8":
+        return model([op("L2_NORMALIZATION", [x], [y])], [x], [y])
+    positive = tensor("positive", dtype, shape)  # rows of zeros are among them
+    return model([op("RELU", [x], [positive]), op("L2_NORMALIZATION", [positive], [y])], [x], [y])
 
 
 test_matches_tflite_micro = compare(CASES, make)
