@@ -14,7 +14,7 @@ FLOORS := kws_ref_model:9000000:22528 pretrainedResnet_quant:35000000:55296 vww_
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow lint typecheck bench check-models wheel clean
+.PHONY: help venv demo test test-slow lint typecheck bench check-models operators wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -57,6 +57,9 @@ check-models: $(VENV)/.stamp-test ## Judge the generated C with a checker that s
 	    $(BIN)/python $(TOOLS)/check_model.py $(MODELS)/mlperf_tiny/$$name.tflite --mcuml $(BIN)/mcuml --samples 20 \
 	        --cycles $${rest%%:*} --arena $${rest#*:} --code 24576 || failed=1; \
 	done; exit $$failed
+
+operators: $(VENV)/.stamp-test ## Write docs/OPERATORS.md from the code and its tests
+	@$(BIN)/python tools/list_operators.py
 
 wheel: $(VENV)/.stamp-dev ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel -o dist . > /dev/null && ls dist
