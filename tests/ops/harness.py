@@ -113,7 +113,8 @@ def identify(case: tuple) -> str:
 class Table:
     """Cases that are built together, once for each build, when the first of them runs."""
 
-    def __init__(self, cases: Sequence[tuple], make: Callable[..., bytes], kinds: Sequence[str]):
+    def __init__(self, cases: Sequence[tuple], make: Callable[..., bytes], kinds: Sequence[str], exact: bool):
+        self.exact = exact
         self.cases = {identify(case): case for case in cases}
         assert len(self.cases) == len(cases), "two cases have the same id"
         self._make, self._kinds = make, kinds
@@ -161,7 +162,7 @@ def compare(
     of a .tflite file; `samples` are kinds of values(). Integers must equal TFLite Micro's bit for bit, floats too if
     `exact`, else within TOLERANCE. In a `sequence` the samples follow each other, as they always do in TFLite Micro, without
     clearing the state in between, in memory that holds anything before model_init; other models have none."""
-    table = Table(cases, make, samples)
+    table = Table(cases, make, samples, exact)
 
     @pytest.mark.parametrize("kind, name", [(kind, name) for kind in ("host", DSP, SMALL) for name in table.names(kind)])
     def test(kind: str, name: str) -> None:
@@ -175,6 +176,7 @@ def compare(
                     np.frombuffer(raw, wanted.dtype).reshape(wanted.shape), wanted, exact, f"sample {number} ({samples[number]})"
                 )
 
+    test.table = table  # type: ignore[attr-defined]  # tests/cores runs some of the cases elsewhere
     return test
 
 
