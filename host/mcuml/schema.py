@@ -104,6 +104,7 @@ _FIELDS = {
     49: "padding:padding stride_w:i32 stride_h:i32 fused_activation_function:activation quantized_bias_type:dtype",
     55: "out_type:dtype",  # Shape
     57: "output_type:dtype",  # ArgMin
+    58: "min:f32 max:f32 num_bits:i32 narrow_range:bool",  # FakeQuant
     59: "values_count:i32 axis:i32",  # Pack
     64: "num:i32 axis:i32",  # Unpack
     71: (  # UnidirectionalSequenceLSTM
@@ -150,6 +151,7 @@ OPTIONS_OF = {
     "TRANSPOSE_CONV": 49,
     "SHAPE": 55,
     "ARG_MIN": 57,
+    "FAKE_QUANT": 58,
     "PACK": 59,
     "UNPACK": 64,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": 71,

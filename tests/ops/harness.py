@@ -34,8 +34,8 @@ SHARE = 5  # one case in so many runs on the small core too
 class Case:
     """One model: its plan, its C, its inputs and what TFLite Micro answers to them."""
 
-    def __init__(self, data: bytes, kinds: Sequence[str] = SAMPLES):
-        self.data, self.kinds = data, kinds
+    def __init__(self, data: bytes, kinds: Sequence[str] = SAMPLES, litert: bool = False):
+        self.data, self.kinds, self._litert = data, kinds, litert
         self.prefix = "m" + hashlib.sha256(data).hexdigest()[:12]  # the C of many cases is linked together
 
     @cached_property
@@ -53,6 +53,8 @@ class Case:
 
     @cached_property
     def expected(self) -> list[list[np.ndarray]]:
+        if self._litert:
+            return self._by_litert()
         from tflite_micro.python.tflite_micro import runtime
 
         oracle = runtime.Interpreter.from_bytes(self.data, arena_size=1 << 21)
@@ -62,6 +64,20 @@ class Case:
                 oracle.set_input(value, i)
             oracle.invoke()
             answers.append([np.array(oracle.get_output(i)) for i in range(len(self.planned.graph.outputs))])
+        return answers
+
+    def _by_litert(self) -> list[list[np.ndarray]]:
+        """What LiteRT's reference kernels answer."""
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        oracle = Interpreter(model_content=self.data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+        oracle.allocate_tensors()
+        answers = []
+        for sample in self.inputs:
+            for place, value in zip(oracle.get_input_details(), sample, strict=True):
+                oracle.set_tensor(place["index"], value)
+            oracle.invoke()
+            answers.append([oracle.get_tensor(place["index"]) for place in oracle.get_output_details()])
         return answers
 
 
@@ -111,7 +127,9 @@ def identify(case: tuple) -> str:
 
 
 class Table:
-    """Cases that are built together, once for each build, when the first of them runs."""
+    """Cases that are built together, once for each build, when the first of them runs. `litert` says whose answers count."""
+
+    litert = False
 
     def __init__(self, cases: Sequence[tuple], make: Callable[..., bytes], kinds: Sequence[str], exact: bool):
         self.exact = exact
@@ -128,7 +146,7 @@ class Table:
     def model(self, name: str) -> Case:
         if name not in self._models:
             seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
-            self._models[name] = Case(self._make(np.random.default_rng(seed), *self.cases[name]), self._kinds)
+            self._models[name] = Case(self._make(np.random.default_rng(seed), *self.cases[name]), self._kinds, self.litert)
         return self._models[name]
 
     def build(self, kind: str) -> Host | Simulated:
@@ -157,12 +175,15 @@ def compare(
     exact: bool = False,
     samples: Sequence[str] = SAMPLES,
     sequence: bool = False,
+    litert: bool = False,
 ) -> Any:
     """A test function over `cases` and the builds: host, DSP and, for some cases, SMALL. `make(rng, *case)` gives the bytes
     of a .tflite file; `samples` are kinds of values(). Integers must equal TFLite Micro's bit for bit, floats too if
     `exact`, else within TOLERANCE. In a `sequence` the samples follow each other, as they always do in TFLite Micro, without
-    clearing the state in between, in memory that holds anything before model_init; other models have none."""
+    clearing the state in between, in memory that holds anything before model_init; other models have none.
+    `litert`: the oracle is LiteRT with its reference kernels, for what TFLite Micro lacks."""
     table = Table(cases, make, samples, exact)
+    table.litert = litert
 
     @pytest.mark.parametrize("kind, name", [(kind, name) for kind in ("host", DSP, SMALL) for name in table.names(kind)])
     def test(kind: str, name: str) -> None:
