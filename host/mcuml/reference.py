@@ -1,7 +1,8 @@
 """The oracle: what TensorFlow's own interpreters answer, asked in a process of its own.
 
-TFLite Micro's host interpreter is asked first; models that it refuses (hybrid ones: float activations, int8 weights) go to
-LiteRT's interpreter with its reference kernels. Either may kill its process on a bad model, so neither is loaded into this one.
+TFLite Micro's host interpreter is asked first; models that it refuses (hybrid ones: float activations, int8 weights), or whose
+outputs it leaves to chance, go to LiteRT's interpreter with its reference kernels. Either may kill its process on a bad model,
+so neither is loaded into this one.
 """
 
 from __future__ import annotations
@@ -42,9 +43,10 @@ def ask(
 ) -> Answer:
     """Run `model` (a path or a file's bytes) on every sample of `inputs`, each a list with one array per model input.
 
-    `engine` is "tflm", "litert" or "auto" (TFLM, and LiteRT where TFLM is missing or refuses). `timeout_s` limits each engine;
-    None means a minute plus a tenth of a second per sample. Raises RequestError for inputs of the wrong number, shape or dtype
-    and when no interpreter is installed; ModelError when the model is refused; CheckError when the time is up."""
+    `engine` is "tflm", "litert" or "auto" (TFLM, and LiteRT where TFLM is missing, refuses or is not defined). `timeout_s`
+    limits each engine; None means a minute plus a tenth of a second per sample. Raises RequestError for inputs of the wrong
+    number, shape or dtype and when no interpreter is installed; ModelError when the model is refused; CheckError when the time
+    is up."""
     data, raw = _model(model)
     if not inputs:
         return Answer("", [])
@@ -105,7 +107,7 @@ def _check(raw: tflite.RawModel, sample: Sequence[np.ndarray], number: int) -> N
 def _ask(raw: tflite.RawModel, data: bytes, request: dict[str, np.ndarray], limit: float, engine: str) -> dict[str, np.ndarray]:
     """The first engine's reply that is not a refusal."""
     refusals, missing = [], 0
-    for name in _ENGINES if engine == "auto" else (engine,):
+    for name in (engine,) if engine != "auto" else ("litert",) if _chance(raw) else _ENGINES:
         reply = _spawn(raw.name, name, {**request, "model": np.frombuffer(data, np.uint8)}, limit)
         if "error" not in reply:
             return reply
@@ -116,6 +118,16 @@ def _ask(raw: tflite.RawModel, data: bytes, request: dict[str, np.ndarray], limi
             "The reference interpreter is not installed, so nothing can be verified.", "\n".join(refusals), _INSTALL
         )
     raise ModelError(f"No reference interpreter runs '{raw.name}'.", "\n".join(refusals), _INSTALL if missing else "")
+
+
+def _chance(raw: tflite.RawModel) -> bool:
+    """SPACE_TO_BATCH_ND with paddings: TFLM's kernel fills them with a field of its parameters that it never sets."""
+    padded = [
+        raw.tensors[op.inputs[2]].data
+        for op in raw.operators
+        if op.code == "SPACE_TO_BATCH_ND" and min(op.inputs[2:], default=-1) >= 0
+    ]
+    return any(np.any(data) for data in padded if data is not None) or any(map(_chance, raw.others))
 
 
 def _spawn(model: str, engine: str, request: dict[str, np.ndarray], limit: float) -> dict[str, np.ndarray]:

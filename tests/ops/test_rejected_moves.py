@@ -61,7 +61,6 @@ CASES = [  # (what the message says, operator, inputs, outputs, options)
     ("1 positive block sizes", *reject("SPACE_TO_BATCH_ND", [t(shape=(1, 4, 2)), ints(0), ints(0, 0)], t(shape=(2, 2, 2)))),
     ("1 positive block sizes", *reject("SPACE_TO_BATCH_ND", [t(shape=(1, 4, 2)), ints(2), ints(0, -1)], t(shape=(2, 2, 2)))),
     ("do not go together", *reject("SPACE_TO_BATCH_ND", [t(shape=(1, 5, 2)), ints(2), ints(0, 0)], t(shape=(2, 2, 2)))),
-    ("not defined in TFLite Micro", *reject("SPACE_TO_BATCH_ND", [t(shape=(1, 3, 2)), ints(2), ints(1, 0)], t(shape=(2, 2, 2)))),
     ("do not go together", *reject("BATCH_TO_SPACE_ND", [t(shape=(3, 2, 2)), ints(2), ints(0, 0)], t(shape=(1, 4, 2)))),
     ("do not go together", *reject("BATCH_TO_SPACE_ND", [t(shape=(2, 2, 2)), ints(2), ints(2, 2)], t(shape=(1, 4, 2)))),
     ("must be constant", *reject("BATCH_TO_SPACE_ND", [t(shape=(2, 2, 2)), t("int32", (1,)), ints(0, 0)], t(shape=(1, 4, 2)))),

@@ -61,7 +61,7 @@ test_computed_slice_matches_tflite_micro = compare(COMPUTED, make_computed, exac
 
 
 @pytest.mark.parametrize("wide", [np.int32, np.int64])
-@pytest.mark.parametrize("wrong", [(0, 3), (-1, 0), (3, 0), (0, -(1 << 31))], ids=str)
+@pytest.mark.parametrize("wrong", [(0, 3), (-1, 0), (3, 0), (1, -3), (0, -(1 << 31))], ids=str)
 def test_a_begin_outside_is_an_error(wrong, wide):
     x, y = tensor("x", "int8", (4, 5), 0.1, 3), tensor("y", "int8", (2, 3), 0.1, 3)
     begin = tensor("begin", np.dtype(wide).name, (2,))
