@@ -66,14 +66,24 @@ def find(core: Core, kind: str = "") -> Toolchain:
     )
 
 
+def preferred(core: Core) -> str:
+    """The kind that find() would take, "gcc" or "zig", without running an Arm compiler; "" where it would raise."""
+    forced = os.environ.get(FORCE, "").lower()
+    if forced != "zig" and (any(map(shutil.which, core.gcc)) if core.arch == "arm" else core.gcc and _gcc(core)):
+        return "gcc"
+    return "zig" if forced != "gcc" and core.zig_target and zig_executable() else ""
+
+
 def host(kind: str = "") -> Toolchain:
     """A C compiler for this computer: the ziglang wheel's (the same on every system), else cc, gcc or clang on PATH; `kind`
     as for find(). Raises BuildError when there is none."""
     forced = (kind or os.environ.get(FORCE, "")).lower()
     zig = zig_executable()
     if zig and forced != "gcc":
-        # A baseline processor, so that a cached library serves every machine that shares the cache.
-        return Toolchain("zig", "zig cc", zig[1], (zig[0], "cc"), compile=("-fno-sanitize=all",))
+        # A baseline processor, so that a cached library serves every machine that shares the cache. clang 22 drops additions
+        # when it packs scalar ones into AVX2 registers (found in AVERAGE_POOL_2D): without SLP it does not.
+        safe = ("-fno-sanitize=all", "-mcpu=baseline", "-fno-slp-vectorize")
+        return Toolchain("zig", "zig cc", zig[1], (zig[0], "cc"), compile=safe)
     for name in ("cc", "gcc", "clang"):
         path = shutil.which(name)
         if path:
