@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import struct
 import time
@@ -31,11 +32,11 @@ def small() -> bytes:
 SMALL = small()
 
 
-def changed(change) -> bytes:
-    """SMALL with `change` applied to the schema's own object tree (ModelT), packed again."""
+def changed(change, data: bytes | None = None) -> bytes:
+    """SMALL (or `data`) with `change` applied to the schema's own object tree (ModelT), packed again."""
     import flatbuffers
 
-    made = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(SMALL, 0))
+    made = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data or SMALL, 0))
     for spec in made.subgraphs[0].operators:
         spec.inputs, spec.outputs = spec.inputs.tolist(), spec.outputs.tolist()
     change(made, made.subgraphs[0])
@@ -126,6 +127,15 @@ def test_operators_out_of_order_are_sorted():
     raw = tflite.read(changed(lambda model, graph: graph.operators.reverse()), "reversed")
     assert [op.code for op in raw.operators] == ["FULLY_CONNECTED", "CONV_2D"]
     assert [node.code for node in tflite._nodes(flatten(raw))] == ["CONV_2D", "FULLY_CONNECTED"]
+
+
+def test_what_no_operator_names_may_be_anything():
+    """Converters leave empty tensors for an LSTM's intermediates, and give a bias the quantized dimension of its weights."""
+    data = changed(lambda model, graph: graph.tensors.append(copy.deepcopy(graph.tensors[0])))
+    empty = changed(lambda model, graph: setattr(graph.tensors[-1], "shape", [0]), data)
+    assert tflite.read(empty, "empty").tensors[-1] is tflite.UNUSED
+    bias = changed(lambda model, graph: setattr(graph.tensors[3].quantization, "quantizedDimension", 3))
+    assert tflite.read(bias, "bias").tensors[3].quant.axis == 0
 
 
 def test_int4_constants_are_unpacked():

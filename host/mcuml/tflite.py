@@ -12,11 +12,12 @@ import numpy as np
 from mcuml import ops, schema
 from mcuml.errors import ModelError, RequestError
 from mcuml.flatbuf import Reader, Table
-from mcuml.graph import ABSENT, Graph, Node, verify
+from mcuml.graph import ABSENT, Graph, Node, Tensor, verify
 from mcuml.raw_model import RawModel, RawOperator, place
 from mcuml.subgraphs import flatten
 from mcuml.tflite_tensor import tensor
 
+UNUSED = Tensor("unused", "uint8", (1,))
 MAX_FILE_BYTES = 64 << 20  # the largest board served has 32 MB of flash; a bigger file is somebody's mistake
 
 
@@ -49,7 +50,7 @@ def _scheme(raw: RawModel) -> str:
     constants = {t.dtype for t in raw.tensors if t.is_const}
     activations = {t.dtype for t in raw.tensors if not t.is_const}
     signs = {
-        "float16": "float16" in constants, "int16x8": "int16" in activations, "int8": "int8" in activations,
+        "float16": "float16" in constants, "int8": "int8" in activations, "int16x8": "int16" in activations,
         "dynamic": "int8" in constants,
     }  # fmt: skip
     return next((scheme for scheme, seen in signs.items() if seen), "float32")
@@ -98,10 +99,12 @@ def read(data: bytes, name: str) -> RawModel:
 
 def _subgraph(graph: Table, buffers: list[Table], codes: list[tuple[str, str]], name: str) -> RawModel:
     tables = graph.tables(0, "tensor")
-    tensors = tuple(tensor(i, table, buffers) for i, table in enumerate(tables))
-    operators = tuple(_operator(i, table, codes, len(tensors)) for i, table in enumerate(graph.tables(3, "operator")))
-    inputs = _indices(graph, 1, "inputs", len(tensors), 0)
-    outputs = _indices(graph, 2, "outputs", len(tensors), 0)
+    operators = tuple(_operator(i, table, codes, len(tables)) for i, table in enumerate(graph.tables(3, "operator")))
+    inputs = _indices(graph, 1, "inputs", len(tables), 0)
+    outputs = _indices(graph, 2, "outputs", len(tables), 0)
+    # What no operator reads or writes may be anything: converters leave empty tensors for an LSTM's intermediates.
+    used = {*inputs, *outputs, *(t for op in operators for t in (*op.inputs, *op.outputs))}
+    tensors = tuple(tensor(i, table, buffers) if i in used else UNUSED for i, table in enumerate(tables))
     return RawModel(name, tensors, operators, inputs, outputs)
 
 

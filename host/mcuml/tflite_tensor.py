@@ -135,6 +135,8 @@ def _quantization(table: Table, dtype: str, shape: tuple[int, ...]) -> Quantizat
         fail(f"{what} has a zero point outside {dtype}", found.at)
     if len(scale) == 1:
         return Quantization(scale, zero)
+    if len(shape) == 1:
+        axis = 0  # older converters give a bias the dimension of its weights
     if not 0 <= axis < len(shape) or shape[axis] != len(scale):
         fail(f"{what} has {len(scale)} scales along dimension {axis} of {list(shape)}", found.at)
     return Quantization(scale, zero, axis)

@@ -48,7 +48,7 @@ class Concatenation(Operator):
         joined = [*inputs[0].shape[:axis], sum(t.shape[axis] for t in inputs), *inputs[0].shape[axis + 1 :]] if agree else None
         shaped(node, graph, output, joined)
         if dtype == "int8":
-            per_tensor(node, graph, [*inputs, output])
+            per_tensor(node, graph, [*inputs, output], centered=False)
             for tensor in inputs:
                 same_quantization(node, graph, tensor, output)
 

@@ -24,7 +24,7 @@ class Dequantize(Operator):
         served = source.dtype in ("int8", "uint8", "int16") and output.dtype == "float32"
         require(served, node, graph, f"{source.dtype} to {output.dtype} is not served.", "Use int8 or float32 throughout.")
         shaped(node, graph, output, source.shape)
-        per_tensor(node, graph, [source])
+        per_tensor(node, graph, [source], centered=False)
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
         source, output = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]

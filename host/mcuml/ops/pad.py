@@ -44,9 +44,9 @@ class Pad(Operator):
         if len(inputs) == 3:
             require(inputs[2].elements == 1, node, graph, f"its value has shape {list(inputs[2].shape)}; it must be one number.")
         if dtype == "int8":
-            per_tensor(node, graph, [output])
+            per_tensor(node, graph, [output], centered=False)
             if len(inputs) == 3:
-                per_tensor(node, graph, inputs[2:])
+                per_tensor(node, graph, inputs[2:], centered=False)
                 same_quantization(node, graph, inputs[2], output)
 
     def lower(self, node: Node, graph: Graph) -> Kernel:

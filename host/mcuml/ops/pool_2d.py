@@ -55,7 +55,7 @@ class Pool2D(Operator):
         require(source.shape[3] == output.shape[3], node, graph, "its input and output differ in channels.")
         known_activation(node, graph, self.activation)
         if source.dtype != "float32":
-            per_tensor(node, graph, [source, output])
+            per_tensor(node, graph, [source, output], centered=False)
             near = abs(np.float32(source.scale) - np.float32(output.scale)) <= NEAR
             same = bool(near) and source.zero_point == output.zero_point
             require(same, node, graph, "its input and output must have the same scale and zero point.")

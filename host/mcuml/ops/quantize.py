@@ -34,7 +34,7 @@ class Quantize(Operator):
         served = output.dtype in SERVED.get(source.dtype, ())
         require(served, node, graph, f"{source.dtype} to {output.dtype} is not served.", "Use int8 or float32 throughout.")
         shaped(node, graph, output, source.shape)
-        per_tensor(node, graph, [t for t in (source, output) if t.dtype != "float32"])
+        per_tensor(node, graph, [t for t in (source, output) if t.dtype != "float32"], centered=False)
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
         source, output = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]

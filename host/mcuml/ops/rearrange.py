@@ -81,7 +81,7 @@ class SpaceBatch(Operator):
         require(good, node, graph, f"it needs {spatial} positive block sizes and {spatial} pairs of margins from 0 up.")
         shaped(node, graph, output, self._shape(source.shape, block.tolist(), margins.reshape(-1, 2).sum(1).tolist()))
         if dtype == "int8":
-            per_tensor(node, graph, [output])
+            per_tensor(node, graph, [output], centered=False)
 
     def _shape(self, shape: tuple[int, ...], block: list[int], margins: list[int]) -> list[int] | None:
         count, spatial = int(np.prod(block)), list(zip(shape[1:-1], block, margins, strict=True))
