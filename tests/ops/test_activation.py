@@ -59,6 +59,11 @@ CASES = [  # (operator, type, shape, input scale, input zero point, output scale
     ("HARD_SWISH", "int8", SHAPE, 0.0001, 0, 0.00002, 4),
     ("HARD_SWISH", "int8", SHAPE, 1e-8, 0, 1.0, 4),
     ("HARD_SWISH", "int8", SHAPE, 0.001, 0, 1.0, 4),
+    ("HARD_SWISH", "int8", SHAPE, 0.0926, -99, 0.1452, 0),  # here and below: float32 quotients of scales give other numbers
+    ("HARD_SWISH", "int8", SHAPE, 0.0559, 95, 0.0459, 0),
+    *(("RELU", "int16", (5, 4000), scale, 0, out_scale, 0) for scale, out_scale in ((0.00123, 0.00077), (0.0023, 0.0067))),
+    ("LEAKY_RELU", "int16", (5, 4000), 0.00123, 0, 0.00077, 0, 0.13),
+    ("LEAKY_RELU", "int16", (5, 4000), 0.00123, 0, 0.00077, 0, -0.13),
     ("HARD_SWISH", "int8", SHAPE, 1e-7, 0, 1e-6, 4),
     ("LEAKY_RELU", "int8", SHAPE, 0.1, 0, 0.1, 0, 0.2),
     ("LEAKY_RELU", "int8", SHAPE, 0.05, -128, 0.02, -128, 0.01),
@@ -70,6 +75,8 @@ CASES = [  # (operator, type, shape, input scale, input zero point, output scale
     ("LEAKY_RELU", "int16", WIDE, 0.001, 40, 0.002, -3, 0.01),
     ("LEAKY_RELU", "int8", SHAPE, 0.02, 7, 0.01, -7, -0.3),
     ("LEAKY_RELU", "int16", WIDE, 0.001, 0, 0.002, 0, -0.3),
+    ("LEAKY_RELU", "int8", SHAPE, 0.5, 7, 0.5, -7, -0.5),  # ties
+    ("LEAKY_RELU", "int16", WIDE, 0.5, 0, 0.5, 0, -0.5),
 ]
 EXACT = [
     *((code, "float32", SHAPE, None, None, None, None) for code in ("RELU", "RELU6", "HARD_SWISH")),

@@ -67,7 +67,7 @@ class Activation(Operator):
             arguments = (("float", "alpha", self.alpha),) if self.code == "LEAKY_RELU" else ()
             return unary(node, graph, f"{self.code.lower()}_f32", *arguments)
         if self.code == "RELU":
-            return requantizing(node, graph, _relu_real(source, output), max(-32768, output.zero_point))
+            return requantizing(node, graph, source.scale / output.scale, max(-32768, output.zero_point))
         if self.code == "RELU6":
             low, high = _relu6_range(source)
             return unary(node, graph, "clamp_s16", ("int32_t", "low", low), ("int32_t", "high", high))
@@ -96,14 +96,9 @@ class Activation(Operator):
         return table(values, source, output)
 
 
-def _relu_real(source: Tensor, output: Tensor) -> float:
-    """RELU's rescaling; TFLite divides in float32 here."""
-    return float(np.float32(source.scale) / np.float32(output.scale))
-
-
 def relu_s8(values: np.ndarray, source: Tensor, output: Tensor) -> np.ndarray:
     """RELU of all int8 values."""
-    return rescale(values, source, output, _relu_real(source, output), max(-128, output.zero_point), 127)
+    return rescale(values, source, output, source.scale / output.scale, max(-128, output.zero_point), 127)
 
 
 def _relu6_range(source: Tensor) -> tuple[int, int]:
@@ -169,7 +164,7 @@ def elu_s8(values: np.ndarray, source: Tensor, output: Tensor) -> np.ndarray:
 
 def _hard_swish_out(source: Tensor, output: Tensor) -> tuple[int, int]:
     """HARD_SWISH's (16-bit multiplier, shift) from 1/128 of the input's scale to the output's."""
-    multiplier, shift = quantize_multiplier(float(np.float32(source.scale / 128) / np.float32(output.scale)))
+    multiplier, shift = quantize_multiplier(source.scale / 128 / output.scale)
     return min(32767, (multiplier + (1 << 15)) >> 16), shift
 
 
@@ -183,7 +178,7 @@ def hard_swish_s8(values: np.ndarray, source: Tensor, output: Tensor) -> np.ndar
     fine = (values - source.zero_point) << 7
     out_multiplier, out_shift = _hard_swish_out(source, output)
     scaled = (fine * out_multiplier + (1 << 14)) >> 15
-    multiplier, shift = quantize_multiplier(float(np.float32(source.scale / 128) / (np.float32(3) / np.float32(32768))))
+    multiplier, shift = quantize_multiplier(source.scale / 128 / (3 / 32768))
     multiplier = min(32767, (multiplier + (1 << 15)) >> 16)
     factor = fine if shift <= 0 else np.clip(fine << (shift - 1), -32768, 32767)
     factor = (factor * multiplier + (1 << 14)) >> 15
@@ -194,10 +189,9 @@ def hard_swish_s8(values: np.ndarray, source: Tensor, output: Tensor) -> np.ndar
 
 
 def _leaky_relu_multipliers(source: Tensor, output: Tensor, alpha: float) -> tuple[tuple[int, int], tuple[int, int]]:
-    """((multiplier, shift) of values >= 0, of values below), the latter negative for a negative alpha; float32 quotients."""
-    scale, out_scale = np.float32(source.scale), np.float32(output.scale)
-    multiplier, shift = quantize_multiplier(abs(float(scale * np.float32(alpha) / out_scale)))
-    return quantize_multiplier(float(scale / out_scale)), (-multiplier if alpha < 0 else multiplier, shift)
+    """((multiplier, shift) of values >= 0, of values below), the latter negative for a negative alpha."""
+    multiplier, shift = quantize_multiplier(abs(source.scale * alpha / output.scale))
+    return quantize_multiplier(source.scale / output.scale), (-multiplier if alpha < 0 else multiplier, shift)
 
 
 def leaky_relu_s8(values: np.ndarray, source: Tensor, output: Tensor, alpha: float) -> np.ndarray:

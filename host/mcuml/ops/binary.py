@@ -124,8 +124,8 @@ def one_number(a: Tensor, b: Tensor) -> tuple[int, int] | None:
 
 
 def _quotient(a: Tensor, b: Tensor, output: Tensor) -> float:
-    """DIV's real multiplier, in float32."""
-    return float(np.float32(a.scale) / (np.float32(b.scale) * np.float32(output.scale)))
+    """DIV's real multiplier."""
+    return a.scale / (b.scale * output.scale)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Formulas: tensorflow/lite/micro/kernels/{elementwise,cast,zeros_like}.cc, intern
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -80,8 +81,8 @@ def _abs_real(source: Tensor, output: Tensor) -> tuple[int, int]:
 
 
 def _rsqrt_real(source: Tensor, output: Tensor) -> tuple[int, int]:
-    """RSQRT's rescaling of 1 / sqrt(value) * 2**20: 1 / (sqrt(input scale) * output scale), the product in float32."""
-    multiplier, shift = quantize_multiplier(1 / float(np.sqrt(np.float32(source.scale)) * np.float32(output.scale)))
+    """RSQRT's rescaling of 1 / sqrt(value) * 2**20: 1 / (sqrt(input scale) * output scale)."""
+    multiplier, shift = quantize_multiplier(1 / (math.sqrt(source.scale) * output.scale))
     return multiplier, shift - 20
 
 
