@@ -61,7 +61,7 @@ CASES = [  # (operator, type, shape, input scale, input zero point, output scale
     ("HARD_SWISH", "int8", SHAPE, 0.001, 0, 1.0, 4),
     ("HARD_SWISH", "int8", SHAPE, 0.0926, -99, 0.1452, 0),  # here and below: float32 quotients of scales give other numbers
     ("HARD_SWISH", "int8", SHAPE, 0.0559, 95, 0.0459, 0),
-    *(("RELU", "int16", (5, 4000), scale, 0, out_scale, 0) for scale, out_scale in ((0.00123, 0.00077), (0.0023, 0.0067))),
+    *(("RELU", "int16", (5, 4000), scale, 0, out_scale, 0) for scale, out_scale in ((0.000121, 8.8e-05), (0.00021, 0.00014))),
     ("LEAKY_RELU", "int16", (5, 4000), 0.00123, 0, 0.00077, 0, 0.13),
     ("LEAKY_RELU", "int16", (5, 4000), 0.00123, 0, 0.00077, 0, -0.13),
     ("HARD_SWISH", "int8", SHAPE, 1e-7, 0, 1e-6, 4),

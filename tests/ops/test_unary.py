@@ -35,7 +35,7 @@ ROOTS = [
     ("RSQRT", "int16", "int16", WIDE, 0.001, 0, 0.001, 0),
     ("RSQRT", "int16", "int16", WIDE, 0.1, 0, 0.0001, 0),
     ("RSQRT", "int16", "int16", WIDE, 1e-6, 0, 3.0, 0),
-    *(("RSQRT", "int16", "int16", (5, 4000), scale, 0, 0.0001, 0) for scale in (0.0031, 0.0173, 0.077)),
+    *(("RSQRT", "int16", "int16", (5, 4000), *scales, 0) for scales in ((0.00033, 0, 1.8e-05), (0.00178, 0, 1.3e-05))),
 ]
 CASTS = [
     ("CAST", source, target, SHAPE)
