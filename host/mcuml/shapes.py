@@ -112,6 +112,16 @@ def copy_steps(dims: Sequence[Offsets]) -> tuple[tuple[int, int], tuple[Step, ..
     return start, tuple(reversed(steps))
 
 
+def copy_rows(shape: Sequence[int], source: Sequence[int], target: Sequence[int], size: int) -> tuple[tuple[Step, ...], int]:
+    """(outer loops, bytes of a row) of a copy of `shape` elements of `size` bytes between a tensor of shape `source` and
+    one of shape `target`; the loops' strides are in bytes."""
+    sides = zip(shape, strides_of(source), strides_of(target), strict=True)
+    dims = [(np.arange(n) * a * size, np.arange(n) * b * size) for n, a, b in sides]
+    _, steps = copy_steps([*dims, (np.arange(size), np.arange(size))])
+    runs_on = bool(steps) and (steps[-1].source, steps[-1].target) == (1, 1)  # not so for one int8 of each row
+    return (steps[:-1], steps[-1].count) if runs_on else (steps, 1)
+
+
 def _times(step: Step, count: int) -> tuple[int, int]:
     assert isinstance(step.source, int) and isinstance(step.target, int)
     return step.source * count, step.target * count

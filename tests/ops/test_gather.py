@@ -29,6 +29,7 @@ GATHERS = [  # (type, shape, shape of the indices, axis, batch dimensions, are t
         ((5, 3), (4,), 0, 0),
         ((5, 3), (4,), 1, 0),
         ((2, 5, 3), (2, 2), -2, 0),
+        ((2, 5, 3), (2,), 1, 1),
         ((2, 3, 4), (2, 3), 1, 1),
         ((2, 3, 4), (2, 3, 2), 2, 2),
         ((2, 3, 4), (2, 5), 2, -1),
@@ -40,7 +41,7 @@ GATHERS = [  # (type, shape, shape of the indices, axis, batch dimensions, are t
 def make_gather(rng, dtype, shape, picks, axis, batch, runtime):
     quant = QUANT.get(dtype, ())
     x = tensor("x", dtype, shape, *quant)
-    place, shared = axis % len(shape), batch % len(picks) if picks else 0
+    place, shared = axis % len(shape), batch + len(picks) if batch < 0 else batch
     nodes, inputs, indices = numbers(rng, picks, shape[place], runtime)
     y = tensor("y", dtype, (*shape[:place], *picks[shared:], *shape[place + 1 :]), *quant)
     return model([*nodes, op("GATHER", [x, indices], [y], axis=axis, batch_dims=batch)], [x, *inputs], [y])

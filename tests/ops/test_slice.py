@@ -42,6 +42,8 @@ test_slice_matches_tflite_micro = compare(SLICES, make_slice, exact=True)
 COMPUTED = [  # (type, shape, size): begin is the ARG_MAX of an input
     ("int8", (7,), (3,)),
     ("int8", (4, 5), (2, 3)),
+    ("int8", (4, 5), (3, 1)),
+    ("int8", (6, 3, 3), (3, 2, 1)),
     ("float32", (3, 4), (1, 4)),
     ("int16", (3, 3, 4), (1, 2, 2)),
     ("bool", (5, 5), (3, 3)),

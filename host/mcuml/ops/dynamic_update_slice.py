@@ -10,7 +10,7 @@ import numpy as np
 from mcuml.elementwise import operand_constants, operands, same_type, shaped
 from mcuml.graph import Graph, Kernel, Node, Overlap
 from mcuml.ops import Operator, require
-from mcuml.shapes import Step, copy_steps, strides_of
+from mcuml.shapes import copy_rows, strides_of
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,14 @@ class DynamicUpdateSlice(Operator):
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
         operand, update, start = (graph.tensors[t] for t in node.inputs)
-        here, there = strides_of(update.shape), strides_of(operand.shape)
         size = np.dtype(operand.dtype).itemsize
-        dims = [(np.arange(n) * a * size, np.arange(n) * b * size) for n, a, b in zip(update.shape, here, there, strict=True)]
-        _, steps = copy_steps([*dims, (np.arange(size), np.arange(size))])
-        runs_on = bool(steps) and (steps[-1].source, steps[-1].target) == (1, 1)  # not so for one int8 of each row
-        *outer, row = steps if runs_on else (*steps, Step(1, 1, 1))
+        outer, row = copy_rows(update.shape, update.shape, operand.shape, size)
         params = {
-            "start": start.dtype, "bytes": operand.bytes, "row": row.count,
+            "start": start.dtype, "bytes": operand.bytes, "row": row,
             "counts": tuple(s.count for s in outer), "sources": tuple(s.source for s in outer),
             "targets": tuple(s.target for s in outer),
             "limits": tuple(n - u for n, u in zip(operand.shape, update.shape, strict=True)),
-            "steps": tuple(b * size for b in there),
+            "steps": tuple(stride * size for stride in strides_of(operand.shape)),
         }  # fmt: skip
         # The operand is copied first, and as a whole, however it lies.
         overlaps = () if operand.is_const else (Overlap(0, 0, -operand.bytes),)

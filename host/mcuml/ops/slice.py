@@ -12,7 +12,7 @@ from mcuml.elementwise import constant_input, operand_constants, operands, same_
 from mcuml.graph import ABSENT, Graph, Kernel, Node
 from mcuml.movement import Copy, move
 from mcuml.ops import Operator, require
-from mcuml.shapes import Step, copy_steps, picked, strides_of
+from mcuml.shapes import copy_rows, picked, strides_of
 
 SLICED = ("int8", "float32", "int16", "int32", "bool")
 SPLIT = ("int8", "float32", "int16", "int32")
@@ -50,12 +50,9 @@ class Slice(Operator):
             picks = [np.arange(b, b + n) for b, n in zip(begin.data.tolist(), counts, strict=True)]
             return move(node, graph, [Copy(picked(source.shape, picks))])
         size = np.dtype(source.dtype).itemsize
-        sides = zip(counts, strides_of(source.shape), strides_of(counts), strict=True)
-        dims = [(np.arange(n) * a * size, np.arange(n) * b * size) for n, a, b in sides]
-        _, steps = copy_steps([*dims, (np.arange(size), np.arange(size))])
-        *outer, row = steps or (Step(1, 1, 1),)
+        outer, row = copy_rows(counts, source.shape, counts, size)
         params = {
-            "begin": begin.dtype, "row": row.count, "counts": tuple(s.count for s in outer),
+            "begin": begin.dtype, "row": row, "counts": tuple(s.count for s in outer),
             "sources": tuple(s.source for s in outer), "targets": tuple(s.target for s in outer),
             "limits": tuple(n - c for n, c in zip(source.shape, counts, strict=True)),
             "steps": tuple(stride * size for stride in strides_of(source.shape)),
