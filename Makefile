@@ -12,6 +12,10 @@ MODELS ?= $(firstword $(wildcard ../shared/models shared/models))
 TOOLS  ?= $(firstword $(wildcard ../shared/tools shared/tools))
 FLOORS := kws_ref_model:9000000:22528 pretrainedResnet_quant:35000000:55296 vww_96_int8:28000000:102400 ad01_int8:700000:2355
 JOBS   ?= 2
+# How much `make fuzz` and `make fuzz-files` try, from which seed on.
+GRAPHS    ?= 2000
+MUTATIONS ?= 20000
+SEED      ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-slow lint typecheck bench check-models operators wheel clean
@@ -60,6 +64,13 @@ check-models: $(VENV)/.stamp-test ## Judge the generated C with a checker that s
 
 operators: $(VENV)/.stamp-test ## Write docs/OPERATORS.md from the code and its tests
 	@$(BIN)/python tools/list_operators.py
+
+fuzz: $(VENV)/.stamp-test ## Compare random graphs with TFLite Micro and write docs/results/fuzz.md
+	@PYTHONPATH=tests $(BIN)/python -m fuzz graphs --count $(GRAPHS) --seed $(SEED) --jobs $(JOBS) -o docs/results/fuzz.md
+
+fuzz-files: $(VENV)/.stamp-test ## Damage models, boards and serial lines and write docs/results/fuzz.md
+	@PYTHONPATH=tests $(BIN)/python -m fuzz files --count $(MUTATIONS) --seed $(SEED) --jobs $(JOBS) \
+	    $(if $(MODELS),--models $(MODELS)) -o docs/results/fuzz.md
 
 wheel: $(VENV)/.stamp-dev ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel -o dist . > /dev/null && ls dist

@@ -1,0 +1,86 @@
+"""Every core that mcuml compiles for runs the generated C, and gives TFLite Micro's outputs. `make cores` runs all of it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import unicorn
+
+from cores import cases, matrix, qemu
+from mcuml.cores import CORES
+from ops.builds import Simulated
+from ops.harness import Case
+from ops.test_harness import relu, spoil
+
+FAST = [  # what tests/ops does not run: it has the host, the M4F and the M0+
+    ("cortex-m3", "Unicorn"),
+    ("cortex-m7", "Unicorn"),
+    ("cortex-m33", "Unicorn"),
+    ("rv32imc", "Unicorn"),
+    ("aarch64", "Unicorn"),
+    ("cortex-m55", "QEMU"),
+]
+
+
+@cache
+def chosen(per_table: int) -> list[cases.Chosen]:
+    return cases.choose(per_table)
+
+
+def check(core: str, compiler: str, simulator: str, of: list[cases.Chosen]) -> None:
+    outcome = matrix.run(core, compiler, simulator, of)
+    if outcome.skipped:
+        pytest.skip(outcome.skipped)
+    assert not outcome.wrong, "\n\n".join(f"{name}: {told}" for name, told in outcome.wrong.items())
+    assert outcome.models == len(of) and outcome.identical > 0.9 * outcome.samples  # floats may differ in their last bits
+
+
+@pytest.mark.parametrize("core, simulator", FAST)
+def test_outputs_are_the_oracles(core, simulator):
+    """Each core its share of the cases, and all of them the digits."""
+    everything = chosen(1)
+    part = [everything[0], *everything[1 + FAST.index((core, simulator)) :: len(FAST)]]
+    check(core, "", simulator, part)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core, compiler, simulator", matrix.combinations())
+def test_whole_matrix(core, compiler, simulator):
+    check(core, compiler, simulator, chosen(4))
+
+
+def test_the_cases_use_every_kernel():
+    used = {node.kernel.template for one in chosen(1) for node in one.case.planned.graph.nodes if node.kernel}
+    known = {path.name.removesuffix(".c.j2") for path in (cases.ROOT / "templates" / "kernels").glob("*.c.j2")}
+    assert known - used <= {"conv_2d_hybrid"}, "dynamic-range models have another oracle: tests/test_hybrid.py"
+
+
+def test_every_core_is_run():
+    run = {core for core, _, _ in matrix.combinations()}
+    assert set(CORES) - run == {"xtensa-lx6", "xtensa-lx7"}
+    assert run - {"host", "x86-64"} == set(qemu.MACHINES)
+
+
+def unaligned(models: list[Case]) -> set[str]:
+    """Words that are not at a multiple of their size, where a RISC-V core accesses them: it may trap, Unicorn and QEMU do not."""
+    runner = Simulated("rv32imc", models)
+    seen: set[str] = set()
+
+    def access(_uc, kind, address, size, _value, _data):
+        if address % size:
+            seen.add(f"{size} bytes at {address:#x}, {runner._place()}")
+
+    runner._uc.hook_add(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, access)
+    for model in models:
+        runner.sequence(model, model.inputs[:1], 0)
+    return seen
+
+
+def test_no_access_is_unaligned():
+    assert not unaligned([one.case for one in chosen(1) if one.case.planned.arena_bytes < 2000][::4])
+
+
+def test_an_unaligned_access_is_seen():
+    spoiled = spoil(relu(), "uint32_t x = load32(in);", "uint32_t x = *(const uint32_t *)(in + (elements > 4));")
+    assert any("lut8" in told for told in unaligned([spoiled]))
