@@ -31,6 +31,8 @@ CASES = [  # (input type, its scale and zero point, output type, its scale and z
     ("int16", 0.001, 0, "int32", 0.00001, 0),
     ("int32", 0.001, 0, "int8", 0.3, -5),
     ("int32", 0.001, 0, "int16", 0.002, 0),
+    ("int32", 0.001, 100000, "int8", 0.9, -5),
+    ("int8", 1.0, 3, "int32", 1e-6, 1000),
 ]
 
 
