@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +39,7 @@ def check_weighted(
     node: Node, graph: Graph, axis: int, hybrid: bool = False, biases: Mapping[str, tuple[str, ...]] = BIAS
 ) -> None:
     """Types and quantization of an operator with weights whose output channels lie along weight dimension `axis`. `hybrid`:
-    float activations with int8 weights of one scale are served too. `biases`: types of the bias by the input's type."""
+    float activations with int8 weights are served too. `biases`: types of the bias by the input's type."""
     source, weights, bias, output = weighted(node, graph)
     kinds = (source.dtype, weights.dtype, output.dtype)
     require(
@@ -61,8 +60,11 @@ def check_weighted(
             f"its bias must be {channels} constant {' or '.join(wanted)} values.",
         )
     if kinds == HYBRID:
-        one = weights.quant is not None and weights.quant.per_tensor and weights.zero_point == 0 and 0 < weights.scale < math.inf
-        require(one, node, graph, "its int8 weights need one scale and zero point 0, for its activations are float32.")
+        quant = weights.quant
+        count = 0 if quant is None else len(quant.scale)
+        fits = quant is not None and not np.any(quant.zero_point) and (count == 1 or (count == channels and quant.axis == axis))
+        rule = f"its int8 weights need one scale, or one for each of {channels} channels, and zero point 0."
+        require(fits, node, graph, rule)
     elif source.dtype != "float32":
         quant = weights.quant
         require(source.scale > 0 and output.scale > 0, node, graph, "its input and output need a scale.")
@@ -145,19 +147,38 @@ def pad_f32(weights: np.ndarray, taps: int) -> Constant:
     return Constant("weights", padded)
 
 
-def hybrid_kernel(
-    node: Node, graph: Graph, filters: np.ndarray, vertical: Axis, horizontal: Axis, activation: str, batch: int = 1
-) -> Kernel:
-    """The kernel of a dynamic-range layer with `filters` (N, KH, KW, C), int8, `batch` times in a row.
+def is_hybrid(source: Tensor, weights: Tensor) -> bool:
+    """Whether a layer's activations are float32 and its weights int8."""
+    return (source.dtype, weights.dtype) == HYBRID[:2]
 
-    Formulas: SymmetricQuantizeFloats and EvalHybrid in tensorflow/lite/kernels/{conv,fully_connected}.cc."""
+
+def hybrid_kernel(
+    node: Node,
+    graph: Graph,
+    filters: np.ndarray,
+    vertical: Axis,
+    horizontal: Axis,
+    activation: str,
+    asymmetric: bool,
+    batch: int = 1,
+    groups: int = 1,
+) -> Kernel:
+    """The kernel of a dynamic-range layer with `filters` (N, KH, KW, C / groups), int8, `batch` times in a row. Each image's
+    activations are quantized to -127..127, or, if `asymmetric`, from their least to their largest to -128..127.
+
+    Formulas: SymmetricQuantizeFloats, AsymmetricQuantizeFloats (kernels/internal/reference/portable_tensor_utils.cc), EvalHybrid
+    and EvalHybridPerChannel in tensorflow/lite/kernels/{conv,depthwise_conv,fully_connected}.cc."""
     _, weights, bias, _ = weighted(node, graph)
+    assert weights.quant is not None
     low, high = float_activation_range(activation)
     channels, _, _, depth = filters.shape
-    size = vertical.size * horizontal.size * depth
+    size = vertical.size * horizontal.size * depth * groups
     params = {
-        "height": vertical, "width": horizontal, "in_channels": depth, "out_channels": channels, "low": low, "high": high,
-        "scale": weights.scale, "batch": batch, "in_elements": size, "out_elements": vertical.out * horizontal.out * channels,
+        "height": vertical, "width": horizontal, "in_channels": depth * groups, "out_channels": channels,
+        "low": low, "high": high, "scale": weights.scale if weights.quant.per_tensor else 0.0, "asymmetric": asymmetric, "groups": groups, "batch": batch,
+        "in_elements": size, "out_elements": vertical.out * horizontal.out * channels,
     }  # fmt: skip
-    constants = (Constant("weights", filters), bias_f32(bias, channels))
-    return Kernel("conv_2d_hybrid", params, constants, size, macs=batch * vertical.out * horizontal.out * filters.size)
+    constants = [Constant("weights", np.ascontiguousarray(filters)), bias_f32(bias, channels)]
+    if not weights.quant.per_tensor:
+        constants.append(Constant("scales", weights.quant.scale))
+    return Kernel("conv_2d_hybrid", params, tuple(constants), size, macs=batch * vertical.out * horizontal.out * filters.size)

@@ -14,7 +14,17 @@ from mcuml.geometry import Axis, each_image, overlap_distance, window
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator, require
-from mcuml.weighted import bias_f32, channel_scales, check_weighted, hybrid_kernel, pad_f32, plain, unroll_f32, weighted
+from mcuml.weighted import (
+    bias_f32,
+    channel_scales,
+    check_weighted,
+    hybrid_kernel,
+    is_hybrid,
+    pad_f32,
+    plain,
+    unroll_f32,
+    weighted,
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +67,12 @@ class Conv2D(Operator):
     def lower(self, node: Node, graph: Graph) -> Kernel:
         source, weights, _, _ = weighted(node, graph)
         assert weights.data is not None
-        if source.dtype == "float32" and weights.dtype == "int8":
-            return hybrid_kernel(node, graph, weights.data, *self._axes(node, graph), self.activation)
+        if is_hybrid(source, weights):
+            assert weights.quant is not None
+            apart = len(set(weights.quant.scale.tolist())) > 1  # LiteRT takes equal scales for one
+            groups = source.shape[3] // weights.shape[3]
+            axes = self._axes(node, graph)
+            return hybrid_kernel(node, graph, weights.data, *axes, self.activation, apart, source.shape[0], groups)
         kernel = convolution(node, graph, weights.data, *self._axes(node, graph), self.activation, self.int32_sums)
         return each_image(kernel, source, graph.tensors[node.outputs[0]])
 

@@ -13,7 +13,7 @@ from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range
 from mcuml.ops import require
 from mcuml.ops.conv_2d import Conv2D, convolution
-from mcuml.weighted import BIAS, channel_scales, check_weighted, plain, weighted
+from mcuml.weighted import BIAS, channel_scales, check_weighted, hybrid_kernel, is_hybrid, plain, weighted
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,19 @@ class DepthwiseConv2D(Conv2D):
             weights.shape[3] % source.shape[3] == 0, node, graph, "its output channels are no multiple of its input channels."
         )
         require(weights.shape[3] == output.shape[3], node, graph, "its weights and output differ in channels.")
-        check_weighted(node, graph, axis=3, biases=BIAS | {"int16": ("int64",)})
+        hybrid = is_hybrid(source, weights)
+        check_weighted(node, graph, axis=3, hybrid=hybrid, biases=BIAS | {"int16": ("int64",)})
+
+        if hybrid:  # LiteRT's kernel reads one for each
+            each = weights.quant is not None and len(weights.quant.scale) == weights.shape[3]
+            require(each, node, graph, f"its int8 weights need a scale for each of {weights.shape[3]} channels.")
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
+        source, weights, _, _ = weighted(node, graph)
+        if is_hybrid(source, weights):
+            assert weights.data is not None
+            filters, axes = weights.data.transpose(3, 1, 2, 0), self._axes(node, graph)
+            return hybrid_kernel(node, graph, filters, *axes, self.activation, True, source.shape[0], source.shape[3])
         return each_image(self._one_image(node, graph), graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]])
 
     def _one_image(self, node: Node, graph: Graph) -> Kernel:

@@ -13,7 +13,7 @@ from mcuml.geometry import Axis
 from mcuml.graph import Constant, Graph, Kernel, Node
 from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator, require
-from mcuml.weighted import bias_f32, channel_scales, check_weighted, hybrid_kernel, pad_f32, plain, weighted
+from mcuml.weighted import bias_f32, channel_scales, check_weighted, hybrid_kernel, is_hybrid, pad_f32, plain, weighted
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,16 @@ class FullyConnected(Operator):
     activation: str
     weights_format: str
     int32_sums: bool  # of int16 activations without a bias
+    asymmetric: bool  # quantization of float activations for int8 weights
 
     CODES: ClassVar[tuple[str, ...]] = ("FULLY_CONNECTED",)
 
     @classmethod
     def parse(cls, code: str, options: Mapping[str, Any]) -> FullyConnected:
         int32_sums = options["quantized_bias_type"] == "INT32"
-        return cls(options["fused_activation_function"], options["weights_format"], int32_sums)
+        return cls(
+            options["fused_activation_function"], options["weights_format"], int32_sums, options["asymmetric_quantize_inputs"]
+        )
 
     def check(self, node: Node, graph: Graph) -> None:
         source, weights, _, output = weighted(node, graph)
@@ -49,10 +52,10 @@ class FullyConnected(Operator):
         source, weights, _, _ = weighted(node, graph)
         rows, depth = weights.shape
         assert weights.data is not None
-        if source.dtype == "float32" and weights.dtype == "int8":
+        if is_hybrid(source, weights):
             pixel = Axis(1, 1, 1, 1, 1, 0)
             filters = weights.data.reshape(rows, 1, 1, depth)
-            return hybrid_kernel(node, graph, filters, pixel, pixel, self.activation, source.elements // depth)
+            return hybrid_kernel(node, graph, filters, pixel, pixel, self.activation, self.asymmetric, source.elements // depth)
         return dense(node, graph, weights.data, self.activation, self.int32_sums)
 
 
