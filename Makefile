@@ -18,7 +18,7 @@ MUTATIONS ?= 20000
 SEED      ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow lint typecheck bench check-models operators wheel clean
+.PHONY: help venv demo test test-slow cores fuzz fuzz-files lint typecheck bench check-models operators wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -42,6 +42,9 @@ test: $(VENV)/.stamp-test ## Run the tests
 
 test-slow: $(VENV)/.stamp-test ## Run the long sweeps too
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+
+cores: $(VENV)/.stamp-test ## Run every core's code in Unicorn and QEMU and write docs/results/cores.md
+	@PYTHONPATH=tests $(BIN)/python -m cores -o docs/results/cores.md
 
 lint: $(VENV)/.stamp-dev ## Check style and formatting with ruff
 	@$(BIN)/ruff check .
