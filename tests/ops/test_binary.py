@@ -70,6 +70,16 @@ DIVISIONS = [
     *(("DIV", "int8", *shapes, EXTREMES[0], "NONE") for shapes in SHAPES[:6]),
     *(("DIV", "int8", (300,), (300,), None, quants, "NONE") for quants in QUOTIENTS),
     ("DIV", "int8", (300,), (300,), None, EXTREMES[0], "RELU6"),
+    # float32 quotients of these scales give other numbers
+    (
+        "DIV",
+        "int8",
+        (5, 1000),
+        (5, 1000),
+        None,
+        ((0.18789853155612946, 0), (0.034639645367860794, 0), (0.06954330950975418, 0)),
+        "NONE",
+    ),
 ]
 
 CONSTANT = [  # all numerators, 0 among them; float divisors of 0
