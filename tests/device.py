@@ -22,13 +22,14 @@ SHA256 = "5" * 64
 BOARD: Any = SimpleNamespace(
     name="nano33ble", flash=SimpleNamespace(origin=0, size=256 << 10), ram=SimpleNamespace(origin=0x20000000, size=64 << 10)
 )
-STRICT = ("-std=c99", "-Os", "-Wall", "-Wextra", "-Werror", "-fno-sanitize=all", "-g")
+ZIG = (sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=all")
+STRICT = ("-std=c99", "-Os", "-Wall", "-Wextra", "-Werror", "-g")
 TARGET = ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4")
 
 
 @cache
-def build(port: str, fault: int = 0, profile: bool = True) -> Path:
-    """The firmware for `port` ("host" or "virtual"); `fault` as in stub_model/model.c."""
+def build(port: str, fault: int = 0, profile: bool = True, compiler: tuple[str, ...] = ()) -> Path:
+    """The firmware for `port` ("host" or "virtual"); `fault` as in stub_model/model.c. `compiler` instead of zig's."""
     folder = Path(tempfile.mkdtemp(prefix="mcuml-test-"))
     (folder / "mcuml_config.h").write_text(
         config_header(board="stub", vendor="mcuml", clock_hz=64_000_000, model_id="stub01", model_sha256=SHA256, input_bytes=16)
@@ -41,7 +42,7 @@ def build(port: str, fault: int = 0, profile: bool = True) -> Path:
     defines = [f"-DSTUB_FAULT={fault}", *(["-DMODEL_PROFILE"] if profile else [])]
     out = folder / "firmware"
     done = subprocess.run(
-        [sys.executable, "-m", "ziglang", "cc", *STRICT, *flags, *defines, f"-I{folder}", f"-I{STUB}",
+        [*(compiler or ZIG), *STRICT, *flags, *defines, f"-I{folder}", f"-I{STUB}",
          *map(str, sources), "-o", str(out)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

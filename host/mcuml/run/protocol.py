@@ -73,7 +73,7 @@ def _record(line: str, prefix: str, kind: type) -> Any:
     try:
         fields = json.loads(bracketed(line, prefix))
         return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadReply(f"expected {prefix}[{{...}}], got {line!r}") from error
 
 
@@ -89,7 +89,7 @@ def memory(line: str) -> Memory:
 
 def got(line: str, offset: int, count: int) -> bytes:
     """Decode the reply to `mcuml get offset count`; BadReply when anything differs, the CRC included."""
-    match = re.fullmatch(r"m-get-\[(\d+),([0-9a-f]*),([0-9a-f]{8})\]", line)
+    match = re.fullmatch(r"m-get-\[([0-9]{1,10}),([0-9a-f]*),([0-9a-f]{8})\]", line)
     if not match or int(match[1]) != offset or len(match[2]) != 2 * count:
         raise BadReply(f"expected {count} bytes from offset {offset}, got {line!r}")
     data = bytes.fromhex(match[2])
@@ -100,15 +100,15 @@ def got(line: str, offset: int, count: int) -> bytes:
 
 def cycles(line: str) -> int:
     """Decode one line of the reply to `mcuml run`."""
-    text = bracketed(line, "m-cycles-")
-    if not text.isdecimal():
+    match = re.fullmatch(r"m-cycles-\[([0-9]{1,20})\]", line)
+    if not match:
         raise BadReply(f"expected m-cycles-[N], got {line!r}")
-    return int(text)
+    return int(match[1])
 
 
 def layer(line: str) -> tuple[int, int]:
     """Decode one line of the reply to `mcuml layers`: (index, cycles)."""
-    match = re.fullmatch(r"m-layer-\[(\d+),(\d+)\]", line)
+    match = re.fullmatch(r"m-layer-\[([0-9]{1,9}),([0-9]{1,20})\]", line)
     if not match:
         raise BadReply(f"expected m-layer-[INDEX,CYCLES], got {line!r}")
     return int(match[1]), int(match[2])
