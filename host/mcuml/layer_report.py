@@ -60,8 +60,9 @@ def _table(verdicts: Sequence[Verdict]) -> Grid:
 
 def divergence(v: Verdict) -> str:
     """The first diverging layer as plain text: shapes, how much, and where first."""
+    read = " and ".join(map(shape, v.inputs)) or "no input"
     lines = [
-        f"Operator {v.operator} ({v.op}), '{v.tensor}': {' and '.join(map(shape, v.inputs)) or 'no input'} -> {v.dtype} {shape(v.shape)}.",
+        f"Operator {v.operator} ({v.op}), '{v.tensor}': {read} -> {v.dtype} {shape(v.shape)}.",
         f"{v.differing:,} elements differ in {v.samples} samples; largest difference {v.max_abs:g}.",
     ]
     if v.first:

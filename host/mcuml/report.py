@@ -153,6 +153,11 @@ def anchors(run: Result) -> Grid:
 
 def inspection(plan: Plan, fits: Sequence[Fit]) -> RenderableType:
     """A plan for people: the operators, the memory alive while each runs, and the boards it fits."""
+    return Group(operators(plan), boards_fit(fits))
+
+
+def operators(plan: Plan) -> RenderableType:
+    """The operators and the memory alive while each runs."""
     graph, peak = plan.graph, plan.graph.nodes[plan.peak_node]
 
     def tensor(t: int) -> str:
@@ -182,7 +187,7 @@ def inspection(plan: Plan, fits: Sequence[Fit]) -> RenderableType:
         table.add_row(
             str(node.index), node.code, tensor(first), tensor(shown(node)), f"{macs:,}" if macs else "", f"{live:,}", held
         )
-    return Group(pairs(head), table, boards_fit(fits))
+    return Group(pairs(head), table)
 
 
 def _signature(tensor: Tensor) -> str:

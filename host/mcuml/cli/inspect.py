@@ -6,11 +6,22 @@ from typing import Annotated
 import typer
 
 
-def inspect(model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)]) -> None:
-    """Show operators, memory over time, and the boards that have room."""
-    from mcuml import board, pipeline, report
+def inspect(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
+    board: Annotated[
+        str, typer.Option(metavar="NAME", help="Tell all about this board instead. Exit 4 if it does not fit.")
+    ] = "",
+) -> None:
+    """Show operators, memory over time, and the boards that have room; with --board flash and RAM in detail."""
+    from mcuml import fit_report, pipeline, report
+    from mcuml.board import load, load_all
     from mcuml.cli._console import show
-    from mcuml.fit import fit
+    from mcuml.fit import check_fit, fit
 
     plan = pipeline.prepare(model)
-    show(report.inspection(plan, [fit(plan, b) for b in board.load_all()]))
+    if not board:
+        show(report.inspection(plan, [fit(plan, b) for b in load_all()]))
+        return
+    needs = fit(plan, load(board))
+    show(report.operators(plan), fit_report.needs(plan, needs))
+    check_fit(plan, needs.board)
