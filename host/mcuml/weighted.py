@@ -116,7 +116,7 @@ def plain(
     source, _, bias, output = weighted(node, graph)
     if source.dtype == "float32":
         low, high = float_activation_range(activation)
-        return {"kind": "f32", "low": low, "high": high}, (bias_f32(bias, len(matrix)),)
+        return {"kind": "f16" if is_half(graph, matrix) else "f32", "low": low, "high": high}, (bias_f32(bias, len(matrix)),)
     low_q, high_q = activation_range(activation, output)
     params = {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
     scaling = lanes.requantization(None if bias is None else bias.data, real)
@@ -129,6 +129,19 @@ def plain(
     words = np.stack([scaling.bias & 0xFFFFFFFF, scaling.bias >> 32, reduced, 15 - scaling.shift], 1)
     table = Constant("channels", words.astype(np.uint32).view(np.int32))
     return params | {"kind": "s16" if np.all(sums < 1 << 31) else "s16x64"}, (table,)
+
+
+def is_half(graph: Graph, weights: np.ndarray) -> bool:
+    """Whether float32 weights came as float16, so that they can stay so in flash: each is finite and exactly a float16."""
+    with np.errstate(over="ignore"):
+        halves = weights.astype(np.float16)
+    return graph.scheme == "float16" and bool(np.isfinite(halves).all() and np.array_equal(halves.astype(np.float32), weights))
+
+
+def stored(kind: str, weights: np.ndarray) -> Constant:
+    """The weights of a kernel in plain C; "f16" as the bits of float16, which no C99 type holds."""
+    data = weights.astype(np.float16).view(np.uint16) if kind == "f16" else weights
+    return Constant("weights", np.ascontiguousarray(data))
 
 
 def unroll_f32(depth: int) -> tuple[int, int]:
@@ -175,7 +188,8 @@ def hybrid_kernel(
     size = vertical.size * horizontal.size * depth * groups
     params = {
         "height": vertical, "width": horizontal, "in_channels": depth * groups, "out_channels": channels,
-        "low": low, "high": high, "scale": weights.scale if weights.quant.per_tensor else 0.0, "asymmetric": asymmetric, "groups": groups, "batch": batch,
+        "low": low, "high": high, "scale": weights.scale if weights.quant.per_tensor else 0.0, "asymmetric": asymmetric,
+        "groups": groups, "batch": batch,
         "in_elements": size, "out_elements": vertical.out * horizontal.out * channels,
     }  # fmt: skip
     constants = [Constant("weights", np.ascontiguousarray(filters)), bias_f32(bias, channels)]

@@ -22,6 +22,7 @@ from mcuml.weighted import (
     is_hybrid,
     pad_f32,
     plain,
+    stored,
     unroll_f32,
     weighted,
 )
@@ -124,7 +125,7 @@ def convolution(
     return Kernel(
         "conv_2d_plain",
         params | more,
-        (Constant("weights", np.ascontiguousarray(filters)), *channel_constants),
+        (stored(more["kind"], filters), *channel_constants),
         overlaps=(Overlap(0, 0, distance + channels * item),),
         macs=macs,
     )

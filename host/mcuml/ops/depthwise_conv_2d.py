@@ -13,7 +13,7 @@ from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range
 from mcuml.ops import require
 from mcuml.ops.conv_2d import Conv2D, convolution
-from mcuml.weighted import BIAS, channel_scales, check_weighted, hybrid_kernel, is_hybrid, plain, weighted
+from mcuml.weighted import BIAS, channel_scales, check_weighted, hybrid_kernel, is_hybrid, plain, stored, weighted
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class DepthwiseConv2D(Conv2D):
                 params |= {"low": low, "high": high, "in_zero": source.zero_point, "out_zero": output.zero_point}
                 return _by_lines(vertical, horizontal, weights.data, table, params, macs)
         more, channel_constants = plain(node, graph, matrix, real, self.activation)
-        constants = (Constant("weights", weights.data), *channel_constants)
+        constants = (stored(more["kind"], weights.data), *channel_constants)
         return Kernel("depthwise_conv_2d", params | more, constants, overlaps=(Overlap(0, 0, distance),), macs=macs)
 
 

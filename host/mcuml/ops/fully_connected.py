@@ -13,7 +13,18 @@ from mcuml.geometry import Axis
 from mcuml.graph import Constant, Graph, Kernel, Node
 from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator, require
-from mcuml.weighted import bias_f32, channel_scales, check_weighted, hybrid_kernel, is_hybrid, pad_f32, plain, weighted
+from mcuml.weighted import (
+    bias_f32,
+    channel_scales,
+    check_weighted,
+    hybrid_kernel,
+    is_half,
+    is_hybrid,
+    pad_f32,
+    plain,
+    stored,
+    weighted,
+)
 
 
 @dataclass(frozen=True)
@@ -65,14 +76,13 @@ def dense(node: Node, graph: Graph, matrix: np.ndarray, activation: str, int32_s
     rows, depth = matrix.shape
     params: dict[str, Any] = {"batch": source.elements // depth, "depth": depth, "rows": rows}
     macs = source.elements // depth * matrix.size
-    if source.dtype == "float32":
+    if source.dtype == "float32" and not is_half(graph, matrix):
         low, high = float_activation_range(activation)
         body = max(b for b in range(1, 10) if depth % b == 0)
         constants = (pad_f32(matrix, depth), bias_f32(bias, rows))
         return Kernel("fully_connected_f32", params | {"low": low, "high": high, "body": body}, constants, macs=macs)
-    assert weights.quant is not None
-    real = channel_scales(source, weights, output)
-    if weights.quant.per_tensor:
+    real = [] if source.dtype == "float32" else channel_scales(source, weights, output)
+    if weights.quant is not None and weights.quant.per_tensor:
         # GetQuantizedConvolutionMultipler: the product of the two scales is a float, unlike a convolution's.
         real = [float(np.float32(source.scale) * np.float32(weights.scale)) / output.scale] * rows
     if source.dtype == "int8":
@@ -87,4 +97,4 @@ def dense(node: Node, graph: Graph, matrix: np.ndarray, activation: str, int32_s
             constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(rows)]))
             return Kernel("fully_connected_s8", params | {"body": unrolled}, constants, macs=macs)
     more, channel_constants = plain(node, graph, matrix, real, activation, int32_sums)
-    return Kernel("fully_connected", params | more, (Constant("weights", matrix), *channel_constants), macs=macs)
+    return Kernel("fully_connected", params | more, (stored(more["kind"], matrix), *channel_constants), macs=macs)

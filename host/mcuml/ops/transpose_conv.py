@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from mcuml.geometry import Axis, axis, each_image
-from mcuml.graph import Constant, Graph, Kernel, Node
+from mcuml.graph import Graph, Kernel, Node
 from mcuml.ops import Operator, require
-from mcuml.weighted import BIAS, channel_scales, check_weighted, plain, weighted
+from mcuml.weighted import BIAS, channel_scales, check_weighted, plain, stored, weighted
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class TransposeConv(Operator):
         matrix = weights.data.reshape(output.shape[3], -1)
         more, constants = plain(node, graph, matrix, real, self.activation)
         macs = vertical.size * horizontal.size * weights.elements
-        filters = Constant("weights", np.ascontiguousarray(weights.data))
+        filters = stored(more["kind"], weights.data)
         return each_image(Kernel("transpose_conv", params | more, (filters, *constants), macs=macs), source, output)
 
     def _axis(self, size: int, out: int, taps: int, stride: int) -> Axis:
