@@ -26,8 +26,6 @@ WORD = 4
 CLOSE = 0.02  # the figures hold to this for models whose functions were measured; tests/test_fit.py judges that
 DOUBT = 0.5  # of the bytes of functions that were not
 _FUNCTION = re.compile(r"^static [^;{=]*?\b(\w+)\([^;{]*\)\n\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
-_CONSTANT = re.compile(r"^extern const (\w+) \w+\[(\d+)\];$", re.MULTILINE)
-_BYTES = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int64_t": 8}
 _LITERAL = re.compile(r"-?\d+u?")
 Signature = tuple[int | None, ...]
 
@@ -83,9 +81,12 @@ def demand(plan: Plan) -> Demand:
     tensors = [graph.tensors[t] for t in (*graph.inputs, *graph.outputs)]
     text = render_model(plan)["model.c"]
     functions, calls = read(text)
-    constants = _CONSTANT.findall(text)
+    # As they are written out: equal ones once, each aligned to a word.
+    constants = {(c.data.dtype.name, c.data.tobytes()) for n in graph.nodes if n.kernel for c in n.kernel.constants}
+    held = [graph.tensors[t].data for t in graph.outputs]
+    constants |= {(data.dtype.name, data.tobytes()) for data in held if data is not None}
     return Demand(
-        weights=sum(_up(_BYTES.get(kind, 4) * int(count), WORD) for kind, count in constants),
+        weights=sum(_up(len(raw), WORD) for _, raw in constants),
         info=sum(INFO_BYTES + len(t.name) + 1 for t in tensors),
         functions=functions,
         calls=calls,
