@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from functools import cache
 
 import pytest
 import unicorn
 
+from commandline import DIGITS, in_process
 from cores import cases, matrix, qemu
+from mcuml import pio, toolchain
 from mcuml.cores import CORES
+from mcuml.errors import BuildError
 from ops.builds import Simulated
 from ops.harness import Case
 from ops.test_harness import relu, spoil
@@ -84,3 +90,48 @@ def test_no_access_is_unaligned():
 def test_an_unaligned_access_is_seen():
     spoiled = spoil(relu(), "uint32_t x = load32(in);", "uint32_t x = *(const uint32_t *)(in + (elements > 4));")
     assert any("lut8" in told for told in unaligned([spoiled]))
+
+
+FEATURES = {  # what a compiler defines -> whether the core has it
+    "__ARM_FEATURE_DSP": lambda core: core.dsp,
+    "__ARM_FEATURE_MVE": lambda core: core.mve,
+    "__ARM_FP": lambda core: core.arch in ("arm", "aarch64") and core.fpu != "none",
+    "__ARM_PCS_VFP": lambda core: core.arch == "arm" and core.fpu != "none",
+    "__riscv_mul": lambda core: core.arch == "riscv",
+    "__riscv_compressed": lambda core: core.arch == "riscv",
+    "__riscv_flen": lambda core: False,
+}
+
+
+@pytest.mark.parametrize(
+    "name, compiler",
+    [
+        (name, kind)
+        for name, core in CORES.items()
+        for kind in matrix.COMPILERS
+        if (core.gcc if kind == "gcc" else core.zig_target)
+    ],
+)
+def test_flags_give_the_cores_features(name, compiler):
+    try:
+        tools = toolchain.find(CORES[name], compiler)
+    except BuildError as error:
+        pytest.skip(f"{error.what} {error.try_next}")
+    command = [*tools.command, *tools.machine, *tools.compile, "-dM", "-E", "-x", "c", os.devnull]
+    done = subprocess.run(command, capture_output=True, text=True, env=pio.environment(), check=True)
+    defined = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("#define")}
+    told = {feature: feature in defined for feature in FEATURES}
+    assert told == {feature: has(CORES[name]) for feature, has in FEATURES.items()}
+
+
+@pytest.mark.parametrize("name", CORES)
+def test_compile_tells_the_cores_flags(name, tmp_path):
+    """`--core` changes what a user must know to compile, and nothing in the C, which asks the compiler what there is."""
+    told = {}
+    for folder, options in (("plain", []), ("core", ["--core", name])):
+        assert in_process("compile", DIGITS, *options, "-o", tmp_path / folder).exit_code == 0
+        told[folder] = json.loads((tmp_path / folder / "model.json").read_text())
+    assert "core" not in told["plain"] and told["core"]["core"] == name
+    assert told["core"]["compiler_flags"] == [*CORES[name].gcc_flags, *told["plain"]["compiler_flags"]]
+    for file in ("model.c", "model.h", "model_weights.c"):
+        assert (tmp_path / "core" / file).read_bytes() == (tmp_path / "plain" / file).read_bytes()

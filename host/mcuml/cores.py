@@ -47,19 +47,21 @@ def _arm(name: str, title: str, cpu: str, *flags: str, zig: str, unicorn: str = 
 
 
 # The M7's flags leave double precision to software, so that one image runs on parts with either unit.
+# zig's names of Arm cores leave out what a vendor may leave out: the floating-point unit and the M33's DSP extension.
 # Unicorn knows nothing of Armv8.1-M, which the M55 is: QEMU runs its code.
 CORES: dict[str, Core] = {
     core.name: core
     for core in (
         _arm("cortex-m0plus", "Arm Cortex-M0+", "cortex-m0plus", zig="cortex_m0plus", unicorn="CORTEX_M0"),
         _arm("cortex-m3", "Arm Cortex-M3", "cortex-m3", zig="cortex_m3", unicorn="CORTEX_M3"),
-        _arm("cortex-m4f", "Arm Cortex-M4F", "cortex-m4", "-mfpu=fpv4-sp-d16", zig="cortex_m4", unicorn="CORTEX_M4",
+        _arm("cortex-m4f", "Arm Cortex-M4F", "cortex-m4", "-mfpu=fpv4-sp-d16", zig="cortex_m4+vfp4d16sp", unicorn="CORTEX_M4",
              fpu="single", dsp=True),
-        _arm("cortex-m7", "Arm Cortex-M7", "cortex-m7", "-mfpu=fpv5-sp-d16", zig="cortex_m7-fp64", unicorn="CORTEX_M7",
+        _arm("cortex-m7", "Arm Cortex-M7", "cortex-m7", "-mfpu=fpv5-sp-d16", zig="cortex_m7+fp_armv8d16sp", unicorn="CORTEX_M7",
              fpu="single", dsp=True),
-        _arm("cortex-m33", "Arm Cortex-M33", "cortex-m33", "-mfpu=fpv5-sp-d16", zig="cortex_m33", unicorn="CORTEX_M33",
-             fpu="single", dsp=True),
-        _arm("cortex-m55", "Arm Cortex-M55", "cortex-m55", zig="cortex_m55", fpu="double", dsp=True, mve=True),
+        _arm("cortex-m33", "Arm Cortex-M33", "cortex-m33", "-mfpu=fpv5-sp-d16", zig="cortex_m33+dsp+fp_armv8d16sp",
+             unicorn="CORTEX_M33", fpu="single", dsp=True),
+        _arm("cortex-m55", "Arm Cortex-M55", "cortex-m55", zig="cortex_m55+mve_fp+fp_armv8d16+fp64",
+             fpu="double", dsp=True, mve=True),
         Core("rv32imc", "RISC-V RV32IMC", "riscv", ("riscv64-unknown-elf-gcc",), ("-march=rv32imc", "-mabi=ilp32"),
              ("--specs=picolibc.specs",), "riscv32-freestanding-none", "generic_rv32+m+c", unicorn="SIFIVE_E31"),
         Core("xtensa-lx6", "Cadence Xtensa LX6", "xtensa", gcc_flags=("-mlongcalls",), fpu="single"),

@@ -15,6 +15,7 @@ import jinja2
 import numpy as np
 
 from mcuml import __version__, assets
+from mcuml.cores import Core
 from mcuml.errors import RequestError
 from mcuml.graph import ABSENT, Node, Tensor, shown
 from mcuml.plan import ARENA_ALIGN, Plan
@@ -56,8 +57,9 @@ class Io:
     const: Mapping[str, str]
 
 
-def render_model(plan: Plan, prefix: str = "model", command: str = "") -> dict[str, str]:
-    """{"<prefix>.h", "<prefix>.c", "<prefix>_weights.c", "<prefix>.json"} -> text. `command` goes into the headers."""
+def render_model(plan: Plan, prefix: str = "model", command: str = "", core: Core | None = None) -> dict[str, str]:
+    """{"<prefix>.h", "<prefix>.c", "<prefix>_weights.c", "<prefix>.json"} -> text. `command` goes into the headers. The C is
+    the same for every core, and takes a core's instructions by what its compiler defines; the flags in the .json are `core`'s."""
     graph = plan.graph
     symbols = _Symbols(prefix)
     functions: dict[str, None] = {}
@@ -93,7 +95,7 @@ def render_model(plan: Plan, prefix: str = "model", command: str = "") -> dict[s
         f"{prefix}.h": render_file("model.h.j2", **context),
         f"{prefix}.c": render_file("model.c.j2", **context),
         f"{prefix}_weights.c": render_file("model_weights.c.j2", arrays=symbols.arrays(), **context),
-        f"{prefix}.json": json.dumps(_summary(plan, layers, symbols), indent=1) + "\n",
+        f"{prefix}.json": json.dumps(_summary(plan, layers, symbols, core), indent=1) + "\n",
     }
 
 
@@ -188,7 +190,7 @@ def _state(plan: Plan) -> list[tuple[int, int, int]]:
     return [(at, (t.zero_point if t.quant and t.quant.per_tensor else 0) & 255, t.bytes) for at, t in held if at is not None]
 
 
-def _summary(plan: Plan, layers: list[dict[str, Any]], symbols: _Symbols) -> dict[str, Any]:
+def _summary(plan: Plan, layers: list[dict[str, Any]], symbols: _Symbols, core: Core | None) -> dict[str, Any]:
     """model.json: the plan as data."""
     graph = plan.graph
 
@@ -201,7 +203,7 @@ def _summary(plan: Plan, layers: list[dict[str, Any]], symbols: _Symbols) -> dic
         "mcuml": __version__, "model": {"name": graph.name, "sha256": graph.sha256, "bytes": graph.file_bytes, "macs": graph.macs,
                                         "scheme": graph.scheme},
         "arena_bytes": plan.arena_bytes, "arena_bound_bytes": plan.bound_bytes, "weights_bytes": symbols.bytes,
-        "compiler_flags": list(COMPILER_FLAGS),
+        **({"core": core.name} if core else {}), "compiler_flags": [*(core.gcc_flags if core else ()), *COMPILER_FLAGS],
         "inputs": [tensor(t) for t in graph.inputs], "outputs": [tensor(t) for t in graph.outputs],
         "layers": [
             {"index": layer["index"], "operator": layer["node"].index, "op": layer["node"].code,

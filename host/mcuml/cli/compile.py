@@ -11,7 +11,7 @@ def compile(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the C files; made if missing.")],
     board: Annotated[str, typer.Option(metavar="NAME", help="Check that the model fits this board (see mcuml boards).")] = "",
     core: Annotated[
-        str, typer.Option(metavar="NAME", help="Core to compile for, such as cortex-m4f, where no board is meant.")
+        str, typer.Option(metavar="NAME", help="Core, such as cortex-m4f, whose compiler flags <prefix>.json tells.")
     ] = "",
     prefix: Annotated[str, typer.Option(metavar="NAME", help="Name of the files and beginning of every symbol.")] = "model",
 ) -> None:
@@ -33,9 +33,12 @@ def compile(
     if core and core not in CORES:
         raise RequestError(f"There is no core '{core}'.", f"Cores: {', '.join(CORES)}.", "Name one of them.")
     plan = pipeline.prepare(model)
+    target = CORES.get(core)
     if board:
-        check_fit(plan, load(board))
+        held = load(board)
+        check_fit(plan, held)
+        target = held.cpu
     command = f"mcuml compile {model.name}" + (f" --prefix {prefix}" if prefix != "model" else "")
-    files = render.render_model(plan, prefix, command)
+    files = render.render_model(plan, prefix, command, target)
     render.write(files, output)
     typer.echo(f"{output}: {', '.join(files)}; arena {plan.arena_bytes:,} bytes, {plan.graph.macs:,} MACs", err=True)
