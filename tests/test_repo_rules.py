@@ -19,7 +19,7 @@ STAGES = (
     ("graph", "cores", "numerics", "anchors", "results"),
     ("board", "dataset"),
     ("ops", "geometry", "lanes", "weighted", "fixedpoint", "elementwise", "shapes", "movement"),
-    ("flatbuf", "schema", "tflite_tensor", "raw_model", "subgraphs", "tflite"),
+    ("flatbuf", "schema", "tflite_tensor", "raw_model", "rewrites", "subgraphs", "tflite"),
     ("passes",),
     ("plan",),
     ("pipeline",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import struct
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ import modelmaker as mm
 from mcuml import tflite
 from mcuml.errors import ModelError, RequestError, UserError
 from mcuml.raw_model import in_order
+from mcuml.rewrites import REWRITES, rewrite_of
 from mcuml.schema import OPERATORS, OPTIONS_OF, TENSOR_TYPES, option_fields
 from mcuml.subgraphs import flatten
 
@@ -114,6 +116,15 @@ def test_all_unsupported_operators_in_one_message():
     assert error is not None and error.exit_code == 3
     for part in ("GELU (operator 0, output 'curve')", "RANK (operator 1, output 'where')", "bad.tflite"):
         assert part in error.what
+    assert "GELU: train with HARD_SWISH or RELU6" in error.try_next and "RANK: use a constant" in error.try_next
+
+
+def test_rewrites_are_for_what_is_not_served_and_name_what_is():
+    served = set(tflite.ops.registry())
+    assert not served & set(REWRITES) and set(REWRITES) <= set(OPERATORS)
+    named = {word for text in REWRITES.values() for word in re.findall(r"\b[A-Z][A-Z0-9_]{2,}\b", text)}
+    assert named <= served, named - served
+    assert "Flex" in rewrite_of("CUSTOM", "FlexErf")
 
 
 def test_a_custom_operator_is_named():

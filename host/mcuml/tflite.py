@@ -14,6 +14,7 @@ from mcuml.errors import ModelError, RequestError
 from mcuml.flatbuf import Reader, Table
 from mcuml.graph import ABSENT, Graph, Node, Tensor, verify
 from mcuml.raw_model import RawModel, RawOperator, place
+from mcuml.rewrites import rewrite_of
 from mcuml.subgraphs import flatten
 from mcuml.tflite_tensor import tensor
 
@@ -175,13 +176,15 @@ def _nodes(raw: RawModel) -> tuple[Node, ...]:
     registry = ops.registry()
     missing = [place(op, raw) for op in raw.operators if op.code not in registry]
     if missing:
+        lacking = {(op.code, op.custom) for op in raw.operators if op.code not in registry}
+        advice = [f"{custom or code}: {rewrite}." for code, custom in sorted(lacking) if (rewrite := rewrite_of(code, custom))]
         shown = missing[:20] + ([f"and {len(missing) - 20} more"] if len(missing) > 20 else [])
         raise ModelError(
             f"'{raw.name}' uses {'an operator' if len(missing) == 1 else f'{len(missing)} operators'} that mcuml does not serve: "
             + "; ".join(shown)
             + ".",
             f"Served: {', '.join(sorted(name for name in registry if ':' not in name))}.",
-            "Replace it in the model and convert again, or add it (CONTRIBUTING.md, 'An operator').",
+            "\n".join([*advice, "Replace it in the model and convert again, or add it (CONTRIBUTING.md, 'An operator')."]),
         )
     return tuple(
         Node(op.code, registry[op.code].parse(op.code, op.options), op.inputs, op.outputs, op.index) for op in raw.operators
