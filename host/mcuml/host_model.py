@@ -26,10 +26,10 @@ class HostModel:
             getattr(self._library, name).argtypes = (ctypes.c_void_p,)
         self._memory = ctypes.create_string_buffer(plan.arena_bytes + ARENA_ALIGN)
         self._arena = -(-ctypes.addressof(self._memory) // ARENA_ALIGN) * ARENA_ALIGN
-        self._library.model_init(self._arena)
 
     def run(self, inputs: Sequence[bytes]) -> list[bytes]:
-        """The outputs' bytes for one sample. Raises LinkError when model_invoke reports an error."""
+        """The outputs' bytes for one sample, from cleared state. Raises LinkError when model_invoke reports an error."""
+        self._library.model_init(self._arena)
         for index, (size, data) in enumerate(zip(self._inputs, inputs, strict=True)):
             if len(data) != size:
                 raise LinkError(f"Input {index} takes {size} bytes; given were {len(data)}.")

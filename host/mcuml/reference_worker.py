@@ -57,6 +57,7 @@ def ask_tflm(request: dict[str, np.ndarray], log: Log) -> dict[str, np.ndarray]:
     outputs: list[list[np.ndarray]] = []
     kept: list[list[np.ndarray]] = []
     for n in range(len(inputs[0])):
+        interpreter.reset()  # of its variables
         for i, stack in enumerate(inputs):
             interpreter.set_input(stack[n], i)
         try:
@@ -89,6 +90,7 @@ def ask_litert(request: dict[str, np.ndarray], log: Log) -> dict[str, np.ndarray
         results = [d["index"] for d in interpreter.get_output_details()]
         outputs, kept = [], []
         for n in range(len(request["input_0"])):
+            interpreter.reset_all_variables()
             for i, place in enumerate(places):
                 interpreter.set_tensor(place, request[f"input_{i}"][n])
             interpreter.invoke()
