@@ -42,7 +42,7 @@ class BatchMatMul(Operator):
             kinds[0] in KINDS and len(set(kinds)) == 1, node, graph, "its tensors must all be int8, all int16 or all float32."
         )
         ranks = [len(t.shape) for t in operands]
-        require(2 <= min(ranks) and max(ranks) <= MAX_RANK, node, graph, f"its inputs must have 2 to {MAX_RANK} dimensions.")
+        require(min(ranks) >= 2 and max(ranks) <= MAX_RANK, node, graph, f"its inputs must have 2 to {MAX_RANK} dimensions.")
         left, right = (self._matrix(t, side) for side, t in enumerate(operands))
         require(left[-1] == right[-2], node, graph, f"its matrices are {left[-2:]} and {right[-2:]}, which do not go together.")
         rank = max(ranks)
