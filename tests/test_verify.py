@@ -14,6 +14,7 @@ from mcuml.board import load
 from mcuml.errors import RequestError
 from mcuml.render import render_model
 from modelmaker import const, model, op, tensor
+from ops import test_control_flow
 
 PLAN = pipeline.prepare(DIGITS)
 LAYERS = {node.index: n for n, node in enumerate(n for n in PLAN.graph.nodes if not n.kernel.view)}
@@ -165,3 +166,14 @@ def test_a_tensor_that_the_oracle_lacks_is_left_out(tmp_path) -> None:
 
     found = verify.verify(plan, verify.Request(path, None, samples=1), other, lambda *_: None)
     assert found.left_out == [0] and [v.operator for v in found.layers] == [1, 2]
+
+
+def test_control_flow_and_variables_are_compared(tmp_path) -> None:
+    """What a WHILE writes is read at its end; of a model with variables the oracle tells the outputs, sample after sample."""
+    table = test_control_flow.test_matches_tflite_micro.table
+    for name, compared in (("loop-5", "WHILE"), ("if_else-int8", "IF"), ("accumulator-int8-True", "ADD")):
+        path = tmp_path / f"{name}.tflite"
+        path.write_bytes(table.model(name).data)
+        plan = pipeline.prepare(path)
+        found = verify.verify(plan, verify.Request(path, None, samples=3), reference.traces, lambda *_: None)
+        assert not found.diverging and compared in {v.op for v in found.layers}, found

@@ -53,7 +53,7 @@ def ask(
     for number, sample in enumerate(inputs):
         _check(raw, sample, number)
     request = {f"input_{i}": np.stack([sample[i] for sample in inputs]) for i in range(len(raw.inputs))}
-    request["outputs"] = np.array(len(raw.outputs))
+    request |= {"outputs": np.array(len(raw.outputs)), **_anew(raw)}
     limit = timeout_s if timeout_s is not None else 60 + 0.1 * len(inputs)
     reply = _ask(raw, data, request, limit, engine)
     stacks = [reply[f"output_{i}"] for i in range(len(raw.outputs))]
@@ -72,17 +72,29 @@ def all_tensors(
 def traces(
     model: Path | bytes, inputs: Sequence[Sequence[np.ndarray]], timeout_s: float | None = None, engine: str = "auto"
 ) -> tuple[str, list[dict[int, np.ndarray]]]:
-    """The oracle's name and version, and what `all_tensors` tells of each sample, run one after another: what a model
-    remembers from one run to the next, it remembers here. Raises as `ask` does."""
+    """The oracle's name and version, and what `all_tensors` tells of each sample, each from the state that the model starts
+    with. Where no interpreter can keep all tensors, only the outputs are told. Raises as `ask` does."""
     data, raw = _model(model)
     for number, sample in enumerate(inputs):
         _check(raw, sample, number)
-    wanted = sorted({*raw.inputs, *(t for op in raw.operators for t in op.outputs)})
+    written = {t for op in raw.operators for t in op.outputs if raw.tensors[t].dtype != "resource"}
+    wanted = sorted({*raw.inputs, *written})
     request = {f"input_{i}": np.stack([sample[i] for sample in inputs]) for i in range(len(raw.inputs))}
-    request["tensors"] = np.array(wanted, np.int64)
-    reply = _ask(raw, data, request, timeout_s if timeout_s is not None else 60 + len(inputs), engine)
+    request |= {"tensors": np.array(wanted, np.int64), **_anew(raw)}
+    try:
+        reply = _ask(raw, data, request, timeout_s if timeout_s is not None else 60 + len(inputs), engine)
+    except ModelError:  # TFLM's interpreter that keeps all tensors dies of models with variables
+        answer = ask(data, inputs, timeout_s, engine)
+        return answer.oracle, [dict(zip(raw.outputs, outputs, strict=True)) for outputs in answer.samples]
     shapes = {t: raw.tensors[t].shape for t in wanted}
     return str(reply["oracle"]), [{t: reply[f"tensor_{t}"][n].reshape(shapes[t]) for t in wanted} for n in range(len(inputs))]
+
+
+def _anew(raw: tflite.RawModel) -> dict[str, np.ndarray]:
+    """Each sample starts from the state that the model starts with. No interpreter's reset brings a CALL_ONCE again, nor
+    LiteRT's the variables that have a handle: such models get a fresh interpreter each time."""
+    stateful = any(op.code in ("CALL_ONCE", "VAR_HANDLE") for op in raw.operators)
+    return {"anew": np.array(True)} if stateful else {}
 
 
 def _model(model: Path | bytes) -> tuple[bytes, tflite.RawModel]:

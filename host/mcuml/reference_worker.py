@@ -57,7 +57,10 @@ def ask_tflm(request: dict[str, np.ndarray], log: Log) -> dict[str, np.ndarray]:
     outputs: list[list[np.ndarray]] = []
     kept: list[list[np.ndarray]] = []
     for n in range(len(inputs[0])):
-        interpreter.reset()  # of its variables
+        if "anew" not in request:
+            interpreter.reset()  # of variable tensors
+        elif n:
+            interpreter = _tflm(request["model"].tobytes(), wanted is not None, log)
         for i, stack in enumerate(inputs):
             interpreter.set_input(stack[n], i)
         try:
@@ -79,18 +82,26 @@ def ask_litert(request: dict[str, np.ndarray], log: Log) -> dict[str, np.ndarray
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     wanted = request.get("tensors")
-    try:
-        interpreter = Interpreter(
+
+    def anew() -> Any:
+        made = Interpreter(
             model_content=request["model"].tobytes(),
             experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
             experimental_preserve_all_tensors=wanted is not None,
         )
-        interpreter.allocate_tensors()
+        made.allocate_tensors()
+        return made
+
+    try:
+        interpreter = anew()
         places = [d["index"] for d in interpreter.get_input_details()]
         results = [d["index"] for d in interpreter.get_output_details()]
         outputs, kept = [], []
         for n in range(len(request["input_0"])):
-            interpreter.reset_all_variables()
+            if "anew" not in request:
+                interpreter.reset_all_variables()
+            elif n:
+                interpreter = anew()
             for i, place in enumerate(places):
                 interpreter.set_tensor(place, request[f"input_{i}"][n])
             interpreter.invoke()

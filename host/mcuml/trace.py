@@ -20,6 +20,8 @@ from mcuml.plan import Plan
 from mcuml.render import render_file
 from mcuml.run.session import Session
 
+OPENERS = ("IF", "WHILE", "CALL_ONCE")  # marks that open a block of C
+ENDS = tuple(f"{code}:end" for code in OPENERS)
 Values = dict[int, bytes]  # tensor -> its bytes
 Oracle = Mapping[int, np.ndarray]  # tensor -> the values that it should have
 
@@ -34,24 +36,31 @@ class Layer:
 
 
 def layers(plan: Plan) -> list[Layer]:
-    """The layers in the order of their marks."""
+    """The layers in the order of their marks. What an IF or a WHILE writes can be read at its end."""
     found: list[tuple[Node, list[tuple[Node, int]]]] = []
+    opened: list[Node] = []
     for node in plan.graph.nodes:
         if node.kernel is None or (node.kernel.view and not found):
             continue
         if not node.kernel.view:
             found.append((node, []))
-        found[-1][1].extend((node, t) for t in node.outputs if plan.offsets[t] is not None)
+        if node.code in OPENERS:
+            opened.append(node)
+            continue
+        writer = opened.pop() if node.code in ENDS else node
+        found[-1][1].extend((writer, t) for t in writer.outputs if plan.offsets[t] is not None)
     return [Layer(node, tuple(tensors)) for node, tensors in found]
 
 
 class Recorder:
     """Called with a layer's index when it is done: keeps what it wrote, and, where `feed` holds values, puts the next
-    layer's inputs there. `read` and `write` take offsets in the arena."""
+    layer's inputs there, unless the model has control flow. `read` and `write` take offsets in the arena."""
 
     def __init__(self, plan: Plan, read: Callable[[int, int], bytes], write: Callable[[int, bytes], object]):
         self._plan, self._read, self._write = plan, read, write
         self._layers = layers(plan)
+        # In blocks the next layer in the text need not be the next to run: what it reads may be another's memory by then.
+        self._straight = all(node.code not in OPENERS for node in plan.graph.nodes)
         self.values: Values = {}
         self.feed: Oracle = {}
 
@@ -61,7 +70,7 @@ class Recorder:
     def __call__(self, index: int) -> None:
         for _, t in self._layers[index].tensors:
             self.values[t] = self._read(self._offset(t), self._plan.graph.tensors[t].bytes)
-        if self.feed and index + 1 < len(self._layers):
+        if self.feed and self._straight and index + 1 < len(self._layers):
             for t in self._layers[index + 1].node.inputs:
                 self._put(t)
 

@@ -162,7 +162,7 @@ def verify(plan: Plan, request: Request, oracle: Oracle, progress: Progress) -> 
             board.close()
     compared = {v.operator for v in verdicts}
     left_out = (
-        [] if request.layer is not None else [layer.node.index for layer in layers(plan) if layer.node.index not in compared]
+        [] if request.layer is not None else sorted({n.index for layer in layers(plan) for n, _ in layer.tensors} - compared)
     )
     held_board = request.board.name if request.board else None
     return Verification(
