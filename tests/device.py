@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from mcuml.cores import CORES
 from mcuml.link.base import Link
 from mcuml.run.firmware import config_header
 
@@ -20,8 +21,9 @@ STUB = Path(__file__).parent / "stub_model"
 FIRMWARE = Path(__file__).parents[1] / "firmware"
 SHA256 = "5" * 64
 BOARD: Any = SimpleNamespace(
-    name="nano33ble", flash=SimpleNamespace(origin=0, size=256 << 10), ram=SimpleNamespace(origin=0x20000000, size=64 << 10)
-)
+    name="nano33ble", core="cortex-m4f", cpu=CORES["cortex-m4f"],
+    flash=SimpleNamespace(origin=0, size=256 << 10), ram=SimpleNamespace(origin=0x20000000, size=64 << 10),
+)  # fmt: skip
 ZIG = (sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=all")
 STRICT = ("-std=c99", "-Os", "-Wall", "-Wextra", "-Werror", "-g")
 TARGET = ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4")

@@ -108,3 +108,15 @@ def test_times_of_the_keyword_model(shared: Path, tmp_path: Path) -> None:
         assert done.returncode == 0 and time.perf_counter() - began < limit, done.stderr
     accuracy = json.loads(done.stdout)["accuracy"]
     assert accuracy["samples"] == 1000 and accuracy["value"] == accuracy["oracle_value"] == 0.901
+
+
+def test_a_core_without_a_cycle_model_has_no_latency(tmp_path: Path) -> None:
+    """Outputs and sizes are told as on any board; figures that are not known are absent."""
+    done = in_process("bench", DIGITS, "--data", DIGITS_DATA, "--samples", 3, "--board", "pico", "--json", tmp_path / "r.json")
+    assert done.exit_code == 0 and "not estimated: mcuml has no cycle model of a cortex-m0plus" in done.output
+    told = json.loads((tmp_path / "r.json").read_text())
+    assert told["verify"]["identical"] and told["memory"]["flash_bytes"] and told["memory"]["stack_bytes"]
+    assert "latency" not in told and "anchors" not in told
+    assert [layer["op"] for layer in told["layers"]] and not any(
+        "cycles" in layer or "share" in layer for layer in told["layers"]
+    )

@@ -18,7 +18,7 @@ from mcuml.fit import check_fit
 from mcuml.graph import Graph, shown
 from mcuml.host_model import HostModel
 from mcuml.hostbuild import host_library
-from mcuml.link.virtual import VirtualBoard, check_simulated
+from mcuml.link.virtual import VirtualBoard, check_simulated, counts_cycles
 from mcuml.plan import Plan
 from mcuml.render import render_model
 from mcuml.run.firmware import config_header
@@ -84,8 +84,10 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
     files = firmware_files(plan, board)
     progress("build")
     image = build.build_firmware(files, board)
-    progress("build for the layers' cycles")
-    profiled = build.build_firmware(files, board, profile=True)
+    profiled = None
+    if counts_cycles(board):
+        progress("build for the layers' cycles")
+        profiled = build.build_firmware(files, board, profile=True)
     latency, memory, cycles = _measure(image, profiled, plan, data, request, progress)
     outputs = _on_board(image, plan, data, request.board_samples, progress)
     host = _on_host(files, plan, data, progress) if len(data) > len(outputs) else []
@@ -111,7 +113,7 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
             verify=verify,
             accuracy=_accuracy(data, outputs, host, expected),
             toolchain=dict(image.toolchain),
-            anchors=_anchors(graph, board, latency.cycles) or None,
+            anchors=(_anchors(graph, board, latency.cycles) if latency else None) or None,
         ),
         data,
         outputs,
@@ -129,9 +131,10 @@ def _check_labels(data: Dataset, graph: Graph) -> None:
 
 
 def _measure(
-    image: Image, profiled: Image, plan: Plan, data: Dataset, request: Request, progress: Progress
-) -> tuple[results.Latency, results.Memory, tuple[int, ...]]:
-    """Count `runs` inferences, each on another sample, and one more layer by layer; read the stack's high-water mark."""
+    image: Image, profiled: Image | None, plan: Plan, data: Dataset, request: Request, progress: Progress
+) -> tuple[results.Latency | None, results.Memory, tuple[int, ...] | None]:
+    """Count `runs` inferences, each on another sample, and one more layer by layer; read the stack's high-water mark. Without
+    `profiled` the core has no cycle model, and nothing is counted."""
     board = request.board
     runs: list[int] = []
     with VirtualBoard(image.elf, board, count=True) as link:
@@ -142,6 +145,16 @@ def _measure(
             session.load_input(*_bytes(data.sample(n % len(data))))
             runs += session.infer(1).runs
         used = session.memory()
+    memory = results.Memory(
+        flash_bytes=image.flash_bytes,
+        code_bytes=image.code_bytes,
+        weights_bytes=image.weights_bytes,
+        ram_bytes=image.ram_bytes,
+        arena_bytes=plan.arena_bytes,
+        stack_bytes=used.stack_used or None,
+    )
+    if profiled is None:
+        return None, memory, None
     progress("count the layers' cycles")
     with VirtualBoard(profiled.elf, board, count=True) as link:
         session = Session(link)
@@ -151,14 +164,6 @@ def _measure(
     median = sorted(runs)[(len(runs) - 1) // 2]
     latency = results.Latency(
         kind="estimated", cycles=median, ms=round(1000 * median / board.clock_hz, 4), runs=runs, method=METHOD
-    )
-    memory = results.Memory(
-        flash_bytes=image.flash_bytes,
-        code_bytes=image.code_bytes,
-        weights_bytes=image.weights_bytes,
-        ram_bytes=image.ram_bytes,
-        arena_bytes=plan.arena_bytes,
-        stack_bytes=used.stack_used or None,
     )
     return latency, memory, cycles
 
@@ -257,10 +262,12 @@ def _accuracy(data: Dataset, board: Samples, host: Samples, expected: Samples | 
     )
 
 
-def _layers(plan: Plan, cycles: Sequence[int]) -> list[results.Layer]:
-    """The generated layers (views have no code and no entry) with their cycles and share of the sum."""
-    graph, total = plan.graph, max(1, sum(cycles))
+def _layers(plan: Plan, cycles: Sequence[int] | None) -> list[results.Layer]:
+    """The generated layers (views have no code and no entry); with their cycles and share of the sum, where these were
+    counted."""
+    graph, total = plan.graph, max(1, sum(cycles or ()))
     nodes = [node for node in graph.nodes if node.kernel and not node.kernel.view]
+    counted: Sequence[int | None] = cycles if cycles is not None else [None] * len(nodes)
     return [
         results.Layer(
             index=n,
@@ -268,11 +275,11 @@ def _layers(plan: Plan, cycles: Sequence[int]) -> list[results.Layer]:
             op=node.code,
             macs=node.kernel.macs if node.kernel else 0,
             cycles=spent,
-            share=round(spent / total, 4),
+            share=None if spent is None else round(spent / total, 4),
             shape=list(graph.tensors[shown(node)].shape),
             operator=node.index,
         )
-        for n, (node, spent) in enumerate(zip(nodes, cycles, strict=True))
+        for n, (node, spent) in enumerate(zip(nodes, counted, strict=True))
     ]
 
 

@@ -45,6 +45,8 @@ def summary(run: Result) -> Rows:
     ]
     if run.latency:
         rows += _latency(run.latency, run.cycles_per_mac)
+    elif run.link == "virtual":
+        rows.append(("latency", f"not estimated: mcuml has no cycle model of a {run.board.core}"))
     if run.memory:
         rows += _memory(run.memory)
     if run.verify:

@@ -108,10 +108,12 @@ def zig_executable() -> tuple[str, str] | None:
 def _gcc(core: Core) -> Toolchain | None:
     for name in core.gcc:
         path = shutil.which(name)
+        # --nmagic: else the ELF's own header is loaded in front of the code, where a board's bootloader is.
         if path and _has_library(path, *core.gcc_flags, *core.gcc_specs):
             return Toolchain(
                 "gcc", name.removesuffix("-gcc") + " gcc", _version(path, "-dumpfullversion"), (path,), core.gcc_flags,
-                (*core.gcc_specs, *_PLAIN), ("-nostartfiles", *core.gcc_specs, "-Wl,--no-warn-rwx-segments"), libs=("m",),
+                (*core.gcc_specs, *_PLAIN), ("-nostartfiles", *core.gcc_specs, "-Wl,--no-warn-rwx-segments", "-Wl,--nmagic"),
+                libs=("m",),
             )  # fmt: skip
     return None
 

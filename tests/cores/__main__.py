@@ -14,7 +14,7 @@ from mcuml import __version__
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="cores", description=__doc__)
-    parser.add_argument("--per-table", type=int, default=4, help="cases of each operator's table (default 4)")
+    parser.add_argument("--per-table", type=int, default=2, help="cases of each operator's table, at least (default 2)")
     parser.add_argument("--core", default="", help="only this one")
     parser.add_argument("-o", "--output", type=Path, help="write the page here")
     arguments = parser.parse_args()

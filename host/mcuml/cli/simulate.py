@@ -20,15 +20,18 @@ def simulate(
     from mcuml.cli._console import tell
     from mcuml.cli._firmware import firmware
     from mcuml.link.pty import serve
-    from mcuml.link.virtual import VirtualBoard
+    from mcuml.link.virtual import VirtualBoard, counts_cycles
 
     plan, image = firmware(model, board, quiet, simulated=True)
+
+    counted = counts_cycles(image.board)
+    times = "times are estimated" if counted else f"its clock stands still: there is no cycle model of a {image.board.core}"
 
     def ready(path: str) -> None:
         print(path, flush=True)
         if not quiet:
             name = f"{plan.graph.name} on virtual {image.board.name}"
-            tell(f"{name}; times are estimated. Try: python -m serial.tools.miniterm {path}")
+            tell(f"{name}; {times}. Try: python -m serial.tools.miniterm {path}")
 
     with VirtualBoard(image.elf, image.board) as link:
         if pty:

@@ -91,3 +91,6 @@ class CortexM4:
         if floating and before.float_result & reads:
             cost += 1
         return cost, _Step(float_result=writes if floating else frozenset())
+
+
+MODELS = {"cortex-m4f": CortexM4}  # core -> its cycle model

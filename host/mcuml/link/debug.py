@@ -32,11 +32,11 @@ class Program:
             ) from error
         if not self.segments:
             raise LinkError(f"The firmware {self.path} has nothing to load.", "", "Build it again: mcuml build")
-        self.vectors = min(address for address, _ in self.segments)
         self._functions = sorted(
             (s["st_value"] & ~1, s["st_size"], s.name) for s in symbols if s["st_info"]["type"] == "STT_FUNC"
         )
         self.symbols = {s.name: s["st_value"] for s in symbols if s.name}
+        self.vectors: int = self.symbols.get("__vectors", min(address for address, _ in self.segments))
 
     def function(self, address: int) -> str:
         """Name of the function at `address`; "" when there is none."""

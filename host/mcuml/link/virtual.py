@@ -1,4 +1,4 @@
-"""The virtual board: a Cortex-M4F in Unicorn with a serial port and a cycle counter in MMIO; the only user of Unicorn.
+"""The virtual board: a Cortex-M in Unicorn with a serial port and a cycle counter in MMIO; the only user of Unicorn.
 
 Everything runs inside read(), in slices of bounded time, so that no firmware can hang the host."""
 
@@ -19,7 +19,7 @@ from mcuml.board import Board, load_all
 from mcuml.errors import LinkError, RequestError
 from mcuml.link import interrupts
 from mcuml.link.base import Link
-from mcuml.link.cycles import BlockCost, CortexM4
+from mcuml.link.cycles import MODELS, BlockCost
 from mcuml.link.debug import Program
 
 MMIO = 0x4F000000
@@ -43,7 +43,7 @@ _FAULTS = {
 
 
 def check_simulated(board: Board) -> None:
-    """Raise RequestError, with the boards that are, unless the virtual board serves `board`: its cycle table is a Cortex-M4's."""
+    """Raise RequestError, with the boards that are, unless the virtual board serves `board`."""
     if board.simulators.virtual is None:
         served = ", ".join(b.name for b in load_all() if b.simulators.virtual)
         raise RequestError(
@@ -53,8 +53,14 @@ def check_simulated(board: Board) -> None:
         )
 
 
+def counts_cycles(board: Board) -> bool:
+    """Whether the virtual board has a cycle model of `board`'s core."""
+    return board.core in MODELS
+
+
 class VirtualBoard(Link):
-    """A simulated board that runs the ELF at `elf`. With count=False it runs free and its cycle counter stands still."""
+    """A simulated board that runs the ELF at `elf`. With count=False it runs free and its cycle counter stands still, as it
+    does on a core without a cycle model."""
 
     name = "virtual"
     kind: Literal["measured", "estimated"] = "estimated"
@@ -63,9 +69,9 @@ class VirtualBoard(Link):
         self.board, self.program = board, Program(elf)
         self._rx: deque[int] = deque()
         self._tx = bytearray()
-        self._count = count
+        self._count = count and counts_cycles(board)
         self._costs: dict[int, BlockCost] = {}
-        self._core = CortexM4()
+        self._core = MODELS[board.core]() if self._count else None
         self._dead: LinkError | None = None
         self._watched: dict[str, Callable[[int], None]] = {}
         self._start()
@@ -136,7 +142,7 @@ class VirtualBoard(Link):
     def _start(self) -> None:
         """A machine in the state after power-up."""
         self._uc = uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
-        uc.ctl_set_cpu_model(uc_arm.UC_CPU_ARM_CORTEX_M4)
+        uc.ctl_set_cpu_model(getattr(uc_arm, f"UC_CPU_ARM_{self.board.cpu.unicorn}"))
         flash, ram = self.board.flash, self.board.ram
         uc.mem_map(flash.origin, _pages(flash.size), unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
         uc.mem_map(ram.origin, _pages(ram.size))
@@ -235,6 +241,7 @@ class VirtualBoard(Link):
 
     def _cost(self, key: int) -> BlockCost:
         if key not in self._costs:
+            assert self._core is not None, "only blocks that were counted have a cost"
             address, size = key >> _SHIFT, key & ((1 << _SHIFT) - 1)
             self._costs[key] = self._core.block(bytes(self._uc.mem_read(address, size)), address)
         return self._costs[key]
