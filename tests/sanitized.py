@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 # Held for the model, the weights and the firmware. Not held: -Wconversion and -Wsign-conversion, which want a cast at each
-# narrowing that the kernels mean; UBSan watches what they would, at run time.
+# narrowing that the kernels mean; comparisons with the oracle see those that lose something.
 WARNINGS = (
     "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wundef",
     "-Wpointer-arith", "-Wcast-qual", "-Wvla", "-Werror",
