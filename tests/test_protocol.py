@@ -180,3 +180,17 @@ def test_scores_are_printed_as_printf_does(tmp_path):
         value = float(np.float32(value))
         show(value, text)
         assert text.value.decode().replace("-nan", "nan") == f"{value:.3f}", value
+
+
+@pytest.mark.parametrize(
+    "decode, line",
+    [
+        (protocol.identity, "m-id-[" + "[" * 5000 + "]"),  # deeper than a JSON decoder goes
+        (protocol.cycles, f"m-cycles-[{'9' * 5000}]"),  # more digits than int() takes
+        (protocol.layer, f"m-layer-[0,{'9' * 5000}]"),
+        (protocol.cycles, "m-cycles-[\u0663]"),  # a digit, but not one that a device sends
+    ],
+)
+def test_absurd_replies_are_bad_replies(decode, line):
+    with pytest.raises(protocol.BadReply):
+        decode(line)
