@@ -81,9 +81,8 @@ def host(kind: str = "") -> Toolchain:
     zig = zig_executable()
     if zig and forced != "gcc":
         # A baseline processor, so that a cached library serves every machine that shares the cache. clang 22 drops additions
-        # when it packs scalar ones into AVX2 registers (found in AVERAGE_POOL_2D): without SLP it does not. And it folds loads
-        # of unaligned constants into punpcklbw, which faults (found in int8 sums): without vectors it does not.
-        safe = ("-fno-sanitize=all", "-mcpu=baseline", "-fno-slp-vectorize", "-fno-vectorize")
+        # when it packs scalar ones into AVX2 registers (found in AVERAGE_POOL_2D): without SLP it does not.
+        safe = ("-fno-sanitize=all", "-mcpu=baseline", "-fno-slp-vectorize")
         return Toolchain("zig", "zig cc", zig[1], (zig[0], "cc"), compile=safe)
     for name in ("cc", "gcc", "clang"):
         path = shutil.which(name)
