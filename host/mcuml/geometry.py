@@ -38,18 +38,14 @@ def window(
     stride: tuple[int, int],
     dilation: tuple[int, int],
     padding: str,
-    batches: bool = False,
 ) -> tuple[Axis, Axis]:
-    """(vertical, horizontal) axes of an NHWC operator; batch 1 unless `batches` (see each_image).
-
-    Raises ModelError where the attributes are not legal
-    or the output's height and width are not what they give."""
+    """(vertical, horizontal) axes of an NHWC operator. Raises ModelError where the attributes are not legal or the output's
+    height and width are not what they give."""
     output = graph.tensors[node.outputs[0]]
     require(
         len(source.shape) == 4 and len(output.shape) == 4, node, graph, "its input and output must have four dimensions (NHWC)."
     )
     require(source.shape[0] == output.shape[0], node, graph, "its input and output differ in batch size.")
-    require(batches or source.shape[0] == 1, node, graph, "only batch 1 is served.", "Export the model with batch size 1.")
     require(
         min(*stride, *dilation, *taps) >= 1,
         node,

@@ -80,7 +80,7 @@ class Conv2D(Operator):
     def _axes(self, node: Node, graph: Graph) -> tuple[Axis, Axis]:
         source, weights = graph.tensors[node.inputs[0]], graph.tensors[node.inputs[1]]
         taps = (weights.shape[1], weights.shape[2])
-        return window(node, graph, source, taps, self.stride, self.dilation, self.padding, batches=True)
+        return window(node, graph, source, taps, self.stride, self.dilation, self.padding)
 
 
 def convolution(

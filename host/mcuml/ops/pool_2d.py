@@ -81,4 +81,4 @@ class Pool2D(Operator):
         return each_image(Kernel("pool_2d", params, constants, overlaps=overlaps), source, output)
 
     def _axes(self, node: Node, graph: Graph) -> tuple[Axis, Axis]:
-        return window(node, graph, graph.tensors[node.inputs[0]], self.taps, self.stride, (1, 1), self.padding, batches=True)
+        return window(node, graph, graph.tensors[node.inputs[0]], self.taps, self.stride, (1, 1), self.padding)
