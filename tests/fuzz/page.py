@@ -23,9 +23,8 @@ Written by `make fuzz` and `make fuzz-files`; how they work is in [DESIGN.md](..
 def record(path: Path, title: str, text: str) -> None:
     """Put `text` under "## `title`" in the page at `path`, in place of what was there."""
     old = path.read_text(encoding="utf-8") if path.exists() else HEAD
-    sections = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", old, re.MULTILINE | re.DOTALL))
-    sections[title] = f"\n{text.strip()}\n\n"
-    body = "".join(f"## {name}\n{sections[name]}" for name in sorted(sections, reverse=True))
+    sections = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", old, re.MULTILINE | re.DOTALL)) | {title: text}
+    body = "\n\n".join(f"## {name}\n\n{sections[name].strip()}" for name in sorted(sections, reverse=True))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"{HEAD}\n{body.rstrip()}\n", encoding="utf-8")
 
@@ -53,7 +52,8 @@ def graphs(count: int, seed: int, seconds: float, operators: Counter, failures: 
 
 {count:,} graphs, {total:,} operators, each graph on two samples, every layer that survives mcuml's passes compared with TFLite
 Micro {metadata.version("tflite-micro")}: integers bit for bit, floats within 1e-5. Not compared:
-layers that turn floats into integers that cannot hold them. {result}
+layers that turn floats into integers that cannot hold them. An infinity counts as the largest float, to which some of TFLite
+Micro's kernels clamp. Not drawn: divisors of 0, RSQRT of int8 below 0, what SPACE_TO_BATCH_ND pads with. {result}
 
 {table(operators, "operator", "drawn")}
 
