@@ -147,8 +147,6 @@ def _drop_strangers(place: Path, project: Mapping[str, str]) -> None:
 
 def _run(place: Path, board: Board, tools: toolchain.Toolchain) -> Path:
     (place / _RECORD).unlink(missing_ok=True)
-    with FileLock(cache_folder() / ".core.lock", timeout=LOCK_SECONDS):
-        pio.prepare_core()
     status, output = pio.run(["run", "-e", board.name, "-j", str(os.cpu_count() or 1)], place)
     elf = place / ".pio" / "build" / board.name / "firmware.elf"
     if status or not elf.is_file():

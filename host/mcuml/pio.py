@@ -1,4 +1,4 @@
-"""Runs PlatformIO offline, in a core folder of mcuml's own, and leaves no process behind."""
+"""Runs PlatformIO offline, in a core folder of each project's own, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-CORE = "core"  # below mcuml's cache
+# Below the project: PlatformIO rewrites its records of a platform while it runs, so that two runs in one folder read halves.
+CORE = Path(".pio", "core")
 _SCONS = "tool-scons"
 
 
@@ -29,12 +30,10 @@ def cache_folder() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """The environment of a PlatformIO process: mcuml's core folder, no telemetry, no look for upgrades, no colours."""
-    core = cache_folder() / CORE
+    """The environment of a PlatformIO process or a compiler: no telemetry, no look for upgrades, no colours, zig's cache."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PLATFORMIO_")}
     return {
         **kept,
-        "PLATFORMIO_CORE_DIR": str(core),
         "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "false",
         "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
         "PLATFORMIO_DISABLE_PROGRESSBAR": "true",
@@ -45,12 +44,12 @@ def environment() -> dict[str, str]:
     }
 
 
-def prepare_core() -> None:
+def _prepare(core: Path) -> None:
     """Put SCons from PyPI where PlatformIO looks for its package tool-scons, so that it asks no registry for it."""
     from platformio.dependencies import get_core_dependencies
 
     version = get_core_dependencies()[_SCONS].lstrip("~^=")
-    folder = cache_folder() / CORE / "packages" / _SCONS
+    folder = core / "packages" / _SCONS
     owner = {"type": "tool", "name": _SCONS, "version": version,
              "spec": {"owner": "platformio", "id": None, "name": _SCONS, "requirements": None, "uri": None}}  # fmt: skip
     for name, text in (
@@ -63,7 +62,9 @@ def prepare_core() -> None:
 
 def run(arguments: list[str], folder: Path) -> tuple[int, str]:
     """`pio <arguments>` in `folder`: (exit status, its output). Kills it and all it started when interrupted."""
-    return call([sys.executable, "-m", "platformio", *arguments], folder, environment())
+    core = folder.resolve() / CORE
+    _prepare(core)
+    return call([sys.executable, "-m", "platformio", *arguments], folder, environment() | {"PLATFORMIO_CORE_DIR": str(core)})
 
 
 def call(command: list[str], folder: Path, env: dict[str, str]) -> tuple[int, str]:
