@@ -148,7 +148,8 @@ def test_no_compiler_at_all(tmp_path: Path) -> None:
 def test_a_compiler_that_fails_is_quoted(tmp_path: Path) -> None:
     compiler = tmp_path / "arm-none-eabi-gcc"
     compiler.write_text(
-        "#!/bin/sh\ncase $1 in -dump*) echo 99.1;; *) echo 'model.c:3:1: error: no, I will not' >&2; exit 1;; esac\n"
+        "#!/bin/sh\ncase \"$*\" in *-dump*) echo 99.1;; *' -E '*) ;; "
+        "*) echo 'model.c:3:1: error: no, I will not' >&2; exit 1;; esac\n"
     )
     compiler.chmod(0o755)
     refused(5, ["no, I will not"], "build", DIGITS, "--quiet", MCUML_TOOLCHAIN="gcc", MCUML_CACHE=str(tmp_path / "cache"),
