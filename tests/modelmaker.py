@@ -23,6 +23,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 
 from mcuml.schema import ENUMS, OPERATORS, OPTIONS_OF, TENSOR_TYPES, option_fields
 
@@ -52,6 +53,7 @@ class OpSpec:
     options: dict[str, Any] = field(default_factory=dict)
     version: int = 1
     custom: str = ""
+    custom_options: bytes = b""
 
 
 def _many(value: Any, kind: type) -> tuple:
@@ -67,6 +69,12 @@ def const(name: str, data: Any, scale: Any = None, zero_point: Any = None, axis:
     """A constant; dtype and shape are those of `data`."""
     data = np.asarray(data)
     return TensorSpec(name, data.dtype.name, data.shape, _many(scale, float), _many(zero_point, int), axis, data)
+
+
+def custom(name: str, inputs: Sequence[TensorSpec | None], outputs: Sequence[TensorSpec], **options: Any) -> OpSpec:
+    """The custom operator `name`, its options in a FlexBuffer, as TensorFlow's converter writes them."""
+    data = bytes(flexbuffers.Dumps(options))
+    return OpSpec("CUSTOM", list(inputs), list(outputs), custom=name, custom_options=data)
 
 
 def op(code: str, inputs: Sequence[TensorSpec | None], outputs: Sequence[TensorSpec], version: int = 1, **options: Any) -> OpSpec:
@@ -114,6 +122,8 @@ def _subgraph(
         built.inputs = [-1 if t is None else number[id(t)] for t in spec.inputs]
         built.outputs = [number[id(t)] for t in spec.outputs]
         _options(spec, built)
+        if spec.custom_options:
+            built.customOptions = np.frombuffer(spec.custom_options, np.uint8)
         graph.operators.append(built)
     return graph
 

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "host" / "mcuml"
 # gets a place here, by what it needs and who needs it.
 STAGES = (
     ("__init__", "errors", "assets"),
-    ("graph", "cores", "numerics", "anchors", "results"),
+    ("graph", "flexbuf", "cores", "numerics", "anchors", "results"),
     ("board", "dataset"),
     ("ops", "geometry", "lanes", "weighted", "fixedpoint", "elementwise", "shapes", "movement"),
     ("flatbuf", "schema", "tflite_tensor", "raw_model", "rewrites", "subgraphs", "tflite"),

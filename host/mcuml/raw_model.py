@@ -23,6 +23,11 @@ class RawOperator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
+    @property
+    def key(self) -> str:
+        """What ops.registry() calls it: "CONV_2D", "CUSTOM:MyOp"."""
+        return f"{self.code}:{self.custom}" if self.code == "CUSTOM" else self.code
+
 
 @dataclass(frozen=True)
 class RawModel:

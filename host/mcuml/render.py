@@ -14,24 +14,32 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from mcuml import __version__, assets
+from mcuml import __version__, assets, ops
 from mcuml.cores import Core
 from mcuml.errors import RequestError
-from mcuml.graph import ABSENT, Node, Tensor, shown
+from mcuml.graph import ABSENT, Kernel, Node, Tensor, shown
 from mcuml.plan import ARENA_ALIGN, Plan
 
 C_TYPES = {
     "int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "uint16": "uint16_t", "int32": "int32_t",
-    "uint32": "uint32_t", "int64": "int64_t", "float32": "float", "bool": "uint8_t",
+    "uint32": "uint32_t", "int64": "int64_t", "uint64": "uint64_t", "float32": "float", "bool": "uint8_t",
 }  # fmt: skip
 FUNCTION_BREAK = "%%\n"  # a line that parts one C function from the next in a kernel's functions() macro
 COMPILER_FLAGS = ("-std=c99", "-O3", "-ffp-contract=off")  # contraction would change float results between compilers
 
 
-@cache
 def _environment() -> jinja2.Environment:
+    return _environment_with(os.environ.get(ops.FOLDER, ""))
+
+
+@cache
+def _environment_with(kernels: str) -> jinja2.Environment:
+    """Our templates, and a user's own kernels where that folder is given."""
+    loaders: list[jinja2.BaseLoader] = [jinja2.FileSystemLoader(str(assets.folder("templates")))]
+    if kernels:
+        loaders.append(jinja2.PrefixLoader({"kernels": jinja2.FileSystemLoader(kernels)}))
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(str(assets.folder("templates"))),
+        loader=jinja2.ChoiceLoader(loaders),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -49,7 +57,7 @@ def render_file(template: str, **context: Any) -> str:
 
 @dataclass(frozen=True)
 class Io:
-    """What a kernel's call() macro sees: C pointer expressions, typed, for one layer."""
+    """What a kernel's call() macro sees: C pointer expressions, typed, for one layer; inputs are const but for variables."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -69,18 +77,18 @@ def render_model(plan: Plan, prefix: str = "model", command: str = "", core: Cor
         kernel = node.kernel
         if kernel is None or kernel.view:
             continue
-        module: Any = _environment().get_template(f"kernels/{kernel.template}.c.j2").module
         consts = {c.role: symbols.name(f"{node.index}_{c.role}", c.data) for c in kernel.constants}
         io = Io(
-            tuple(_pointer(plan, t, symbols, const=True) for t in node.inputs),
+            tuple(_pointer(plan, t, symbols, const=t == ABSENT or not graph.tensors[t].variable) for t in node.inputs),
             tuple(_pointer(plan, t, symbols, const=False) for t in node.outputs),
             f"(arena + {plan.scratch[n]})" if kernel.scratch else "0",
             consts,
         )
-        for text in module.functions(kernel.params).split(FUNCTION_BREAK):
+        shared, statement = _kernel(node, kernel, io)
+        for text in shared.split(FUNCTION_BREAK):
             functions.setdefault(text.strip())
         index = len(layers)
-        text = f"/* {_title(plan, node)} */\n{module.call(kernel.params, io).strip()}\nLAYER_DONE({index});"
+        text = f"/* {_title(plan, node)} */\n{statement}\nLAYER_DONE({index});"
         text, depth = _indented(text, depth)
         layers.append({"node": node, "index": index, "text": text})
     outputs = tuple(_pointer(plan, t, symbols, const=True) for t in graph.outputs)
@@ -97,6 +105,16 @@ def render_model(plan: Plan, prefix: str = "model", command: str = "", core: Cor
         f"{prefix}_weights.c": render_file("model_weights.c.j2", arrays=symbols.arrays(), **context),
         f"{prefix}.json": json.dumps(_summary(plan, layers, symbols, core), indent=1) + "\n",
     }
+
+
+def _kernel(node: Node, kernel: Kernel, io: Io) -> tuple[str, str]:
+    """(the C functions of a kernel, the statements that call them). Raises RequestError for a fault in a user's template."""
+    try:
+        module: Any = _environment().get_template(f"kernels/{kernel.template}.c.j2").module
+        return module.functions(kernel.params), module.call(kernel.params, io).strip()
+    except (jinja2.TemplateError, AttributeError) as error:
+        place = f"{kernel.template}.c.j2, the template of {node.code}"
+        raise RequestError(f"There is a fault in {place}.", f"{type(error).__name__}: {error}", "Correct it.") from error
 
 
 def _indented(text: str, depth: int) -> tuple[str, int]:
@@ -141,8 +159,11 @@ def _initializer(values: np.ndarray) -> str:
         text = [_float(v) for v in values.tolist()]
     else:
         text = [str(int(v)) for v in values.tolist()]
-        if values.dtype == np.int32:  # -2147483648 is not an int constant in C
-            text = [v if v != "-2147483648" else "(-2147483647 - 1)" for v in text]
+        if values.dtype in (np.int32, np.int64):  # -2147483648 is not an int constant in C, and likewise with 64 bits
+            low = np.iinfo(values.dtype).min
+            text = [v if v != str(low) else f"({low + 1} - 1)" for v in text]
+        if values.dtype == np.uint64:
+            text = [f"{v}u" for v in text]
     return ",\n".join(",".join(text[i : i + 24]) for i in range(0, len(text), 24))
 
 

@@ -44,7 +44,8 @@ TENSOR_TYPES = tuple(_TENSOR_TYPES.split())
 
 # The types that mcuml takes, and numpy's name for each. INT4 is served for constants only (unpacked to int8 by the importer).
 NUMPY_TYPES = {
-    name: name.lower() for name in ("FLOAT32", "FLOAT16", "INT32", "UINT8", "INT64", "BOOL", "INT16", "INT8", "UINT32", "UINT16")
+    name: name.lower()
+    for name in ("FLOAT32", "FLOAT16", "INT32", "UINT8", "INT64", "BOOL", "INT16", "INT8", "UINT64", "UINT32", "UINT16")
 } | {"RESOURCE": "int32"}  # a variable's handle; subgraphs.py resolves it
 
 # Enumerations inside option tables; a field of that kind reads as the name at the index in the file.

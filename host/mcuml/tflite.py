@@ -139,7 +139,12 @@ def _operator(index: int, table: Table, codes: list[tuple[str, str]], tensors: i
 
 
 def _options(code: str, table: Table) -> dict[str, Any]:
-    """The options of an operator by schema field name, defaults filled in; {} when the operator has none."""
+    """The options of an operator by schema field name, defaults filled in; {} when the operator has none. A custom operator's
+    are bytes that only it understands."""
+    if code == "CUSTOM":
+        data = table.bytes(5, "custom options")
+        table.reader.spend(len(data), table.at)
+        return {"custom_options": bytes(data)}
     number = schema.OPTIONS_OF.get(code)
     if number is None:
         return {}
@@ -174,18 +179,33 @@ def _options(code: str, table: Table) -> dict[str, Any]:
 def _nodes(raw: RawModel) -> tuple[Node, ...]:
     """The operators, in their order, with typed attributes. Raises one ModelError naming all that mcuml lacks."""
     registry = ops.registry()
-    missing = [place(op, raw) for op in raw.operators if op.code not in registry]
+    missing = [place(op, raw) for op in raw.operators if op.key not in registry]
     if missing:
-        lacking = {(op.code, op.custom) for op in raw.operators if op.code not in registry}
+        lacking = {(op.code, op.custom) for op in raw.operators if op.key not in registry}
         advice = [f"{custom or code}: {rewrite}." for code, custom in sorted(lacking) if (rewrite := rewrite_of(code, custom))]
+        if any(code == "CUSTOM" for code, _ in lacking):
+            advice.append(f"A custom operator of yours: give its kernel in ${ops.FOLDER} (CONTRIBUTING.md, 'A custom operator').")
         shown = missing[:20] + ([f"and {len(missing) - 20} more"] if len(missing) > 20 else [])
         raise ModelError(
             f"'{raw.name}' uses {'an operator' if len(missing) == 1 else f'{len(missing)} operators'} that mcuml does not serve: "
             + "; ".join(shown)
             + ".",
-            f"Served: {', '.join(sorted(name for name in registry if ':' not in name))}.",
+            f"Served: {', '.join(sorted(name.removeprefix('CUSTOM:') for name in registry if not _is_mark(name)))}.",
             "\n".join([*advice, "Replace it in the model and convert again, or add it (CONTRIBUTING.md, 'An operator')."]),
         )
-    return tuple(
-        Node(op.code, registry[op.code].parse(op.code, op.options), op.inputs, op.outputs, op.index) for op in raw.operators
-    )
+    return tuple(Node(op.key, _attributes(op, registry[op.key], raw), op.inputs, op.outputs, op.index) for op in raw.operators)
+
+
+def _is_mark(name: str) -> bool:
+    """Whether flatten() makes it, and no file has it: "IF:else"."""
+    return ":" in name and not name.startswith("CUSTOM:")
+
+
+def _attributes(op: RawOperator, kind: type[ops.Operator], raw: RawModel) -> ops.Operator:
+    """The operator's options with their types. Raises ModelError when a custom operator's are not the ones it needs."""
+    try:
+        return kind.parse(op.key, op.options)
+    except (LookupError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"'{raw.name}': {place(op, raw)}: its options are not those of this operator.", f"{type(error).__name__}: {error}"
+        ) from None

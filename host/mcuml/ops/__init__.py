@@ -5,14 +5,18 @@ A family module defines one or more frozen dataclasses that derive from Operator
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
+import os
 import pkgutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
-from mcuml.errors import ModelError
+from mcuml.errors import ModelError, RequestError
 from mcuml.graph import ABSENT, Graph, Kernel, Node, Tensor, describe
 
 
@@ -20,10 +24,13 @@ from mcuml.graph import ABSENT, Graph, Kernel, Node, Tensor, describe
 class Operator:
     """Typed attributes of one TFLite operator and what they mean.
 
-    `CODES` are TFLite's builtin names served. `parse` reads the options table (a dict of schema field names; absent
-    fields have the schema's default). `check` compares the node's tensors with what the operator requires (arity,
+    `CODES` are TFLite's builtin names served; "CUSTOM:MyOp" is the custom operator MyOp. `parse` reads the options table (a
+    dict of schema field names; absent fields have the schema's default; a custom operator's is "custom_options", bytes: see
+    flexbuf.py). `check` compares the node's tensors with what the operator requires (arity,
     types, shapes: the output's shape must be the one that the inputs and attributes give) and raises ModelError.
-    `lower` chooses the kernel; it is called only after `check`."""
+    `lower` chooses the kernel; it is called only after `check`. `state` is how many bytes the operator keeps from one
+    invocation to the next beside the file's variables; model_init clears them, and `lower` finds them as the node's last
+    input, an int32 variable that the kernel may write."""
 
     CODES: ClassVar[tuple[str, ...]] = ()
 
@@ -34,26 +41,67 @@ class Operator:
     def check(self, node: Node, graph: Graph) -> None:
         raise NotImplementedError(type(self).__name__)
 
+    def state(self, node: Node, graph: Graph) -> int:
+        return 0
+
     def lower(self, node: Node, graph: Graph) -> Kernel:
         raise NotImplementedError(type(self).__name__)
 
 
-@cache
+FOLDER = "MCUML_OPERATORS"  # environment variable: a folder with a user's own <operator>.py and <template>.c.j2
+
+
 def registry() -> dict[str, type[Operator]]:
-    """TFLite builtin name -> Operator class, from every module in this folder."""
-    found: dict[str, type[Operator]] = {}
-    for module in pkgutil.iter_modules(__path__):
-        for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
-            if isinstance(value, type) and issubclass(value, Operator):
-                found.update(dict.fromkeys(value.CODES, value))
-    return found
+    """TFLite's builtin name, or "CUSTOM:" and a custom operator's name -> Operator class: from every module in this folder,
+    and from the user's folder. Raises RequestError when that cannot be loaded or names another operator of ours."""
+    return _registry(os.environ.get(FOLDER, ""))
+
+
+@cache
+def _registry(folder: str) -> dict[str, type[Operator]]:
+    own = _operators(importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+    theirs = _operators(_load(path) for path in sorted(Path(folder).glob("*.py"))) if folder else {}
+    if folder and not theirs:
+        raise RequestError(
+            f"{FOLDER} names '{folder}', where no file defines an operator.", "", "See CONTRIBUTING.md, 'A custom operator'."
+        )
+    for code in theirs:
+        if code in own or not code.startswith("CUSTOM:"):
+            raise RequestError(
+                f"'{folder}' defines '{code}'.",
+                "mcuml has an operator of this name." if code in own else "A custom operator's code begins with 'CUSTOM:'.",
+                "Give the operator the name that it has in the model file, behind 'CUSTOM:'.",
+            )
+    return own | theirs
+
+
+def _operators(modules: Iterable[ModuleType]) -> dict[str, type[Operator]]:
+    classes = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
+    return {code: value for value in classes if issubclass(value, Operator) for code in value.CODES}
+
+
+def _load(path: Path) -> ModuleType:
+    """A user's module. It is code that the user named, so it may do anything, and fail in any way."""
+    spec = importlib.util.spec_from_file_location(f"mcuml_operators.{path.stem}", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look themselves up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise RequestError(f"'{path}' cannot be loaded.", f"{type(error).__name__}: {error}", "Correct it.") from error
+    return module
 
 
 def lower(graph: Graph) -> Graph:
-    """Check every node and give it its kernel. Raises ModelError naming the node."""
-    nodes = []
+    """Check every node, give it its state and its kernel. Raises ModelError naming the node."""
+    nodes, tensors = [], list(graph.tensors)
     for node in graph.nodes:
         node.attrs.check(node, graph)
+        if size := node.attrs.state(node, graph):
+            tensors.append(Tensor(f"state of operator {node.index}", "int32", (-(-size // 4),), variable=True))
+            node = replace(node, inputs=(*node.inputs, len(tensors) - 1))
+            graph = replace(graph, tensors=tuple(tensors))
         nodes.append(replace(node, kernel=node.attrs.lower(node, graph)))
     return replace(graph, nodes=tuple(nodes))
 
