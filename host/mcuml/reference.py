@@ -20,6 +20,7 @@ import numpy as np
 
 from mcuml import tflite
 from mcuml.errors import CheckError, ModelError, RequestError
+from mcuml.ops.signal_fft import Energy
 
 _ENGINES = {"tflm": "TFLite Micro", "litert": "LiteRT reference kernels"}
 _INSTALL = 'Install it: pip install "mcuml[verify]"'
@@ -87,7 +88,21 @@ def traces(
         answer = ask(data, inputs, timeout_s, engine)
         return answer.oracle, [dict(zip(raw.outputs, outputs, strict=True)) for outputs in answer.samples]
     shapes = {t: raw.tensors[t].shape for t in wanted}
-    return str(reply["oracle"]), [{t: reply[f"tensor_{t}"][n].reshape(shapes[t]) for t in wanted} for n in range(len(inputs))]
+    told = [{t: reply[f"tensor_{t}"][n].reshape(shapes[t]) for t in wanted} for n in range(len(inputs))]
+    return str(reply["oracle"]), [_written(raw, values) for values in told]
+
+
+def _written(raw: tflite.RawModel, values: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """`values` without what TFLite Micro did not write but found in its memory: frames that are not full yet are left out, and
+    energies outside of SignalEnergy's range are 0, as in mcuml."""
+    for op in raw.operators:
+        if op.custom in ("SignalFramer", "SignalStacker") and not values[op.outputs[1]]:
+            del values[op.outputs[0]]
+        if op.custom == "SignalEnergy":
+            ends, energy = Energy.parse(op.key, op.options).options, values[op.outputs[0]]
+            at = np.arange(energy.size)
+            values[op.outputs[0]] = energy * ((ends.get("start_index", 0) <= at) & (at < ends.get("end_index", 0)))
+    return values
 
 
 def _anew(raw: tflite.RawModel) -> dict[str, np.ndarray]:

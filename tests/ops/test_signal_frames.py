@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mcuml import reference
 from mcuml.errors import ModelError
 from mcuml.ops.signal_fft import TYPES
 from modelmaker import const, custom, model, op, tensor
@@ -64,6 +65,17 @@ def make(rng, name, *details):
 
 
 test_matches_tflite_micro = compare(CASES, make, exact=True, samples=SAMPLES, sequence=True)
+
+
+def test_what_the_oracle_did_not_write_is_not_told():
+    x, nodes, outputs = build("stacker", 4, 0, 3, 1)
+    rng = np.random.default_rng(3)
+    told = reference.traces(model(nodes, [x], outputs), [[rng.integers(-9, 9, 4).astype(np.int16)]], engine="tflm")[1][0]
+    assert len(told) == 3, "the input, `valid` and `shown`, but no frame"
+    spectrum, energy = tensor("x", "int16", (16,)), tensor("y", "uint32", (8,))
+    data = model([custom("SignalEnergy", [spectrum], [energy], start_index=2, end_index=5)], [spectrum], [energy])
+    told = reference.traces(data, [[np.full(16, 3, np.int16)]], engine="tflm")[1][0]
+    assert [value.tolist() for t, value in told.items() if t] == [[0, 0, 18, 18, 18, 0, 0, 0]]
 
 
 @pytest.mark.parametrize(
