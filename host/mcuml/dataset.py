@@ -57,7 +57,8 @@ def random(tensors: Sequence[Tensor], count: int, seed: int = SEED) -> Dataset:
         if dtype.kind == "b":
             return rng.integers(0, 2, shape).astype(dtype)
         limits = np.iinfo(dtype)
-        return rng.integers(limits.min, limits.max, shape, endpoint=True, dtype=np.int64).astype(dtype)
+        wide = np.uint64 if dtype == np.uint64 else np.int64  # a sample of a seed is the same for every type that fits
+        return rng.integers(limits.min, limits.max, shape, endpoint=True, dtype=wide).astype(dtype)
 
     return Dataset(f"random (seed {seed})", tuple(values(t) for t in tensors))
 

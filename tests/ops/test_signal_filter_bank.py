@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from mcuml import dataset
 from mcuml.errors import ModelError
+from mcuml.graph import Tensor
 from modelmaker import const, custom, model, op, tensor
 from ops.builds import build
 from ops.harness import Case, compare, lowered
@@ -145,3 +147,8 @@ def test_constants_of_64_bits_are_written_as_c_takes_them():
     for kind in ("host", "cortex-m0plus"):
         for sample, wanted in zip(build(kind, [case]).sequence(case, case.inputs, 0), case.expected, strict=True):
             assert np.frombuffer(sample[0], np.uint32).tolist() == wanted[0].tolist()
+
+
+def test_random_inputs_of_64_bits_reach_the_upper_half():
+    values = dataset.random([Tensor("x", "uint64", (50,))], 1).samples()[0][0]
+    assert values.dtype == np.uint64 and values.max() > 1 << 63

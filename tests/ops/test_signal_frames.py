@@ -86,6 +86,7 @@ def test_what_the_oracle_did_not_write_is_not_told():
         (("stacker", 4, 1, 1, 4), "skips more inputs"),
         (("stacker", 4, 1, 1, 0), "its step 1 or more"),
         (("delay", (4,), 0), "its delay is 0"),
+        (("delay", (4,), 1 << 30), "its delay is 1073741824"),
         (("overlap", "int16", (2, 4), 5), "its step 5"),
     ],
 )

@@ -15,6 +15,8 @@ from mcuml.ops import require
 from mcuml.ops._signal import Operand, Signal
 from mcuml.ops.signal_fft import TYPES
 
+LONGEST_DELAY = 1 << 24  # more than any board's memory
+
 
 @dataclass(frozen=True)
 class Framer(Signal):
@@ -87,7 +89,7 @@ class Delay(Signal):
     def rules(self, node: Node, graph: Graph, inputs: list[Tensor], outputs: list[Tensor]) -> None:
         require(outputs[0].shape == inputs[0].shape, node, graph, "its output must have its input's shape.")
         delay = self.options["delay_length"]
-        require(delay >= 1, node, graph, f"its delay is {delay} samples.")
+        require(1 <= delay <= LONGEST_DELAY, node, graph, f"its delay is {delay} samples.")
 
     def state(self, node: Node, graph: Graph) -> int:
         return 2 * self.options["delay_length"] * math.prod(graph.tensors[node.inputs[0]].shape[:-1])
