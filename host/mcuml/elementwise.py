@@ -11,7 +11,7 @@ import numpy as np
 from mcuml.graph import ABSENT, Constant, Graph, Kernel, Node, Overlap, Tensor
 from mcuml.numerics import multiply_by_quantized_multiplier, quantize_multiplier
 from mcuml.ops import require
-from mcuml.shapes import Loop, merge, strides_of
+from mcuml.shapes import broadcast_loops
 
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 QUANTIZED = ("int8", "uint8", "int16")
@@ -96,28 +96,13 @@ def in_place(node: Node, graph: Graph, distance: int = 0) -> tuple[Overlap, ...]
     return () if graph.tensors[node.inputs[0]].is_const else (Overlap(0, 0, distance),)
 
 
-def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...] | None:
-    """The shape that all of `shapes` broadcast to (numpy's rule), None when they do not agree."""
-    try:
-        return np.broadcast_shapes(*map(tuple, shapes))
-    except ValueError:
-        return None
-
-
 class Broadcast:
     """The fewest loops in which all inputs of `node` broadcast to its output; the innermost steps are 1 or 0."""
 
     def __init__(self, node: Node, graph: Graph):
         self.node, self.graph = node, graph
         self.output = graph.tensors[node.outputs[0]]
-        shape = self.output.shape
-        strides = []
-        for t in (*node.inputs, *node.outputs):
-            own = graph.tensors[t].shape
-            full = (1,) * (len(shape) - len(own)) + own[max(0, len(own) - len(shape)) :]
-            strides.append([0 if d == 1 else s for d, s in zip(full, strides_of(full), strict=True)])
-        walk = [Loop(n, s) for n, s in zip(shape, zip(*strides, strict=True), strict=True)]
-        *self.outer, self.inner = merge(walk) or (Loop(1, (1,) * len(strides)),)
+        *self.outer, self.inner = broadcast_loops([graph.tensors[t].shape for t in node.inputs], self.output.shape)
 
     def kernel(self, template: str, **params: Any) -> Kernel:
         """A kernel with the loops as parameters: outer `counts` and, for each operand, their `strides` and its inner

@@ -35,25 +35,23 @@ def merge(loops: Sequence[Loop]) -> tuple[Loop, ...]:
     return tuple(reversed(merged))
 
 
-def broadcast_shape(a: Sequence[int], b: Sequence[int]) -> Shape | None:
-    """The shape that two operands broadcast to (numpy's rule), None when they do not agree."""
-    rank = max(len(a), len(b))
-    pairs = list(zip((1,) * (rank - len(a)) + tuple(a), (1,) * (rank - len(b)) + tuple(b), strict=True))
-    if any(x != y and 1 not in (x, y) for x, y in pairs):
+def broadcast_shape(*shapes: Sequence[int]) -> Shape | None:
+    """The shape that all of `shapes` broadcast to (numpy's rule), None when they do not agree."""
+    try:
+        return np.broadcast_shapes(*map(tuple, shapes))
+    except ValueError:
         return None
-    return tuple(max(x, y) for x, y in pairs)
 
 
-def broadcast_loops(a: Sequence[int], b: Sequence[int], out: Sequence[int]) -> tuple[Loop, ...]:
-    """Loops over `out` with the strides of (a, b, out); a broadcast operand has stride 0. At least one loop; the
-    innermost steps are 1 or 0."""
-
-    def strides(shape: Sequence[int]) -> Shape:
-        full = (1,) * (len(out) - len(shape)) + tuple(shape)
-        return tuple(0 if d == 1 else s for d, s in zip(full, strides_of(full), strict=True))
-
-    walk = [Loop(n, s) for n, s in zip(out, zip(strides(a), strides(b), strides_of(out), strict=True), strict=True)]
-    return merge(walk) or (Loop(1, (1, 1, 1)),)
+def broadcast_loops(shapes: Sequence[Sequence[int]], out: Sequence[int]) -> tuple[Loop, ...]:
+    """Loops over `out` with the strides of each of `shapes`, then of `out`; a broadcast operand has stride 0. At least one
+    loop; the innermost steps are 1 or 0."""
+    strides = []
+    for own in (*shapes, out):
+        full = (1,) * (len(out) - len(own)) + tuple(own)[max(0, len(own) - len(out)) :]
+        strides.append([0 if d == 1 else s for d, s in zip(full, strides_of(full), strict=True)])
+    walk = [Loop(n, s) for n, s in zip(out, zip(*strides, strict=True), strict=True)]
+    return merge(walk) or (Loop(1, (1,) * len(strides)),)
 
 
 def transpose_loops(shape: Sequence[int], perm: Sequence[int]) -> tuple[Loop, ...]:

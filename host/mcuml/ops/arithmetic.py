@@ -53,7 +53,7 @@ class Arithmetic(Operator):
         scalar = next((i for i, t in enumerate((a, b)) if t.is_const and t.elements == 1), None)
         if scalar is not None and output.dtype == "int8" and not (a.is_const and b.is_const):
             return self._table(node, graph, 1 - scalar)
-        loops = broadcast_loops(a.shape, b.shape, output.shape)
+        loops = broadcast_loops([a.shape, b.shape], output.shape)
         if output.dtype == "int8" and (kernel := self._lean_s8(node, graph, loops)):
             return kernel
         return self._kernel(node, graph, loops, False, *self._plain(a, b, output))

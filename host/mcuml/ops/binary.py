@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml.elementwise import Broadcast, broadcast_shape, known_activation, lut8, operands, per_tensor, same_type, shaped
+from mcuml.elementwise import Broadcast, known_activation, lut8, operands, per_tensor, same_type, shaped
 from mcuml.graph import Graph, Kernel, Node, Tensor
 from mcuml.numerics import activation_range, float_activation_range, quantize_multiplier
 from mcuml.ops import Operator, require
+from mcuml.shapes import broadcast_shape
 
 FLT_MAX = float(np.finfo(np.float32).max)
 INT32 = np.iinfo(np.int32)

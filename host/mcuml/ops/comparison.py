@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml.elementwise import ALL_INT8, broadcast_shape, lut8, operands, per_tensor, same_type, shaped
+from mcuml.elementwise import ALL_INT8, lut8, operands, per_tensor, same_type, shaped
 from mcuml.graph import Graph, Kernel, Node, Tensor
 from mcuml.numerics import multiply_by_quantized_multiplier, quantize_multiplier
 from mcuml.ops import Operator, require
 from mcuml.ops.binary import binary, one_number, scaling, zero_points
+from mcuml.shapes import broadcast_shape
 
 COMPARE = {
     "EQUAL": np.equal, "NOT_EQUAL": np.not_equal, "GREATER": np.greater, "GREATER_EQUAL": np.greater_equal,

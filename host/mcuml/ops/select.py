@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mcuml.elementwise import Broadcast, broadcast_shape, operands, same_type, shaped
+from mcuml.elementwise import Broadcast, operands, same_type, shaped
 from mcuml.graph import Graph, Kernel, Node
 from mcuml.ops import Operator, require
+from mcuml.shapes import broadcast_shape
 
 
 @dataclass(frozen=True)
