@@ -223,17 +223,28 @@ def compare(oracle: str, board: Samples, host: Samples, expected: Samples, graph
     )
 
 
+def deviation(got: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(|got - expected|, what 1 of it is relative to, which elements are wrong) of two flat arrays of one type: float64,
+    float64, bool. Integers must be equal, floats within TOLERANCE; an infinity or a NaN is only near itself."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        a, b = got.astype(np.float64), expected.astype(np.float64)
+        same = (a == b) | (np.isnan(a) & np.isnan(b))
+        gap = np.where(same, 0.0, np.nan_to_num(np.abs(a - b), nan=np.inf, posinf=np.inf))
+        scale = np.maximum(1.0, np.abs(np.nan_to_num(b, posinf=1.0, neginf=1.0)))
+        # int64 values may lie further apart than float64 tells; beside an infinity or a NaN any tolerance is too wide
+        wrong = (gap > TOLERANCE * scale) | np.isinf(gap) if got.dtype.kind == "f" else got != expected
+    return gap, scale, wrong
+
+
 def _difference(sample: int, got: list[np.ndarray], want: list[np.ndarray]) -> tuple[bool, float, results.Difference | None]:
     """(agrees, largest absolute difference, where the first element out of tolerance is)."""
     worst = 0.0
     for output, (mine, theirs) in enumerate(zip(got, want, strict=True)):
-        a, b = mine.astype(np.float64).ravel(), np.asarray(theirs).astype(np.float64).ravel()
-        gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.nan_to_num(np.abs(a - b), nan=np.inf, posinf=np.inf))
+        a, b = mine.ravel(), np.asarray(theirs).ravel()
+        gap, _, wrong = deviation(a, b)
         worst = max(worst, float(gap.max(initial=0.0)))
-        allowed = TOLERANCE * np.maximum(1.0, np.abs(b)) if mine.dtype.kind == "f" else 0.0
-        bad = np.flatnonzero((gap > allowed) | np.isinf(gap))  # beside an infinity or a NaN any tolerance is too wide
-        if bad.size:
-            at = int(bad[0])
+        if wrong.any():
+            at = int(wrong.argmax())
             return (
                 False,
                 worst,

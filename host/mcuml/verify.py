@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mcuml import __version__, build, dataset
-from mcuml.bench import TOLERANCE, firmware_files
+from mcuml.bench import TOLERANCE, deviation, firmware_files
 from mcuml.board import Board
 from mcuml.errors import RequestError
 from mcuml.fit import check_fit
@@ -244,26 +244,19 @@ def _class_scores(graph: Graph) -> int | None:
 
 
 def _add(sums: _Sums, sample: int, got: np.ndarray, right: np.ndarray, shape: tuple[int, ...]) -> None:
-    with np.errstate(invalid="ignore", over="ignore"):
-        if got.dtype.kind == "f":
+    gap, scale, bad = deviation(got, right)
+    if got.dtype.kind == "f":
+        with np.errstate(over="ignore"):
             a, b = got.astype(np.float64), right.astype(np.float64)
-            same = (a == b) | (np.isnan(a) & np.isnan(b))
-            gap = np.where(same, 0.0, np.nan_to_num(np.abs(a - b), nan=np.inf, posinf=np.inf))
-            scale = np.maximum(1.0, np.abs(np.nan_to_num(b, posinf=1.0, neginf=1.0)))
-            bad = (gap > TOLERANCE * scale) | np.isinf(gap)  # beside an infinity or a NaN any tolerance is too wide
             sums.worst_rel = max(sums.worst_rel, float((gap / scale).max(initial=0.0)))
             sums.squares += float(np.square(gap).sum())
             known = np.isfinite(a) & np.isfinite(b)
             sums.products += [a[known] @ b[known], a[known] @ a[known], b[known] @ b[known]]
-        else:
-            bad = got != right
-            # int64 values may lie further apart than float64 tells; that they differ was found exactly
-            gap = np.abs(got.astype(np.float64) - right.astype(np.float64))
     sums.samples += 1
     sums.elements += got.size
     sums.differing += int(bad.sum())
     sums.worst = max(sums.worst, float(gap.max(initial=0.0)))
     if sums.first is None and bad.any():
-        at = int(np.flatnonzero(bad)[0])
+        at = int(bad.argmax())
         place = tuple(int(i) for i in np.unravel_index(at, shape)) if shape else ()
         sums.first = First(sample, at, place, float(got[at]), float(right[at]))
