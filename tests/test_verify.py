@@ -134,19 +134,24 @@ WRONG = {  # id: (what replaces the oracle's value v of operator 0, differing, w
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_floats_have_a_tolerance(case: str, tmp_path) -> None:
-    change, differing, worst = WRONG[case]
-    path = tmp_path / "floats.tflite"
+def against(folder, change):
+    """floats() on the host build against the oracle's trace after change(trace, first layer's tensor)."""
+    path = folder / "floats.tflite"
     path.write_bytes(floats())
     plan = pipeline.prepare(path)
     hidden = plan.graph.nodes[0].outputs[0]
 
     def other(path, inputs):
         name, samples = reference.traces(path, inputs)
-        return name, [{**s, hidden: change(s[hidden])} for s in samples]
+        return name, [change(s, hidden) for s in samples]
 
-    found = verify.verify(plan, verify.Request(path, None, samples=1), other, lambda *_: None)
+    return verify.verify(plan, verify.Request(path, None, samples=1), other, lambda *_: None)
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_floats_have_a_tolerance(case: str, tmp_path) -> None:
+    change, differing, worst = WRONG[case]
+    found = against(tmp_path, lambda trace, hidden: {**trace, hidden: change(trace[hidden])})
     held = found.layers[0]
     assert held.differing == differing and held.max_rel == pytest.approx(worst, rel=0.3, abs=1e-7)
     assert held.cosine == pytest.approx(0 if case == "nan" else 1, abs=1e-4) and (held.first is None) == (not differing)
@@ -155,16 +160,7 @@ def test_floats_have_a_tolerance(case: str, tmp_path) -> None:
 
 
 def test_a_tensor_that_the_oracle_lacks_is_left_out(tmp_path) -> None:
-    path = tmp_path / "floats.tflite"
-    path.write_bytes(floats())
-    plan = pipeline.prepare(path)
-    hidden = plan.graph.nodes[0].outputs[0]
-
-    def other(path, inputs):
-        name, samples = reference.traces(path, inputs)
-        return name, [{t: v for t, v in s.items() if t != hidden} for s in samples]
-
-    found = verify.verify(plan, verify.Request(path, None, samples=1), other, lambda *_: None)
+    found = against(tmp_path, lambda trace, hidden: {t: v for t, v in trace.items() if t != hidden})
     assert found.left_out == [0] and [v.operator for v in found.layers] == [1, 2]
 
 

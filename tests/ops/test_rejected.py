@@ -25,6 +25,22 @@ def reject(code, inputs, output, **options):
     return code, inputs, [output], options
 
 
+def refusals(cases):
+    """A test function over `cases`: the message names the operator and its output, and says the rule."""
+
+    @pytest.mark.parametrize("says, code, inputs, outputs, options", cases, ids=[f"{n}-{c[1]}" for n, c in enumerate(cases)])
+    def test(says, code, inputs, outputs, options):
+        outputs[0].name = "the/output"
+        activations = [x for x in inputs if x is not None and x.data is None]
+        data = model([op(code, inputs, outputs, **options)], activations or [t()], outputs)
+        with pytest.raises(ModelError) as caught:
+            lowered(data)
+        assert says in caught.value.what
+        assert f"{code} (operator 0, output 'the/output')" in caught.value.what
+
+    return test
+
+
 CASES = [  # (what the message says, operator, inputs, outputs, options)
     ("needs 1 input and one output", *reject("RELU", [t(), t()], t())),
     ("needs 2 inputs and one output", *reject("ADD", [t()], t())),
@@ -142,12 +158,4 @@ CASES = [  # (what the message says, operator, inputs, outputs, options)
 ]
 
 
-@pytest.mark.parametrize("says, code, inputs, outputs, options", CASES, ids=[f"{n}-{c[1]}" for n, c in enumerate(CASES)])
-def test_is_refused_with_its_name_and_the_rule(says, code, inputs, outputs, options):
-    outputs[0].name = "the/output"
-    activations = [x for x in inputs if x is not None and x.data is None]
-    data = model([op(code, inputs, outputs, **options)], activations or [t()], outputs)
-    with pytest.raises(ModelError) as caught:
-        lowered(data)
-    assert says in caught.value.what
-    assert f"{code} (operator 0, output 'the/output')" in caught.value.what
+test_is_refused_with_its_name_and_the_rule = refusals(CASES)

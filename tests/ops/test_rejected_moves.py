@@ -1,12 +1,8 @@
 """What operators that move, pick and reduce do not serve: each rule broken once, with the message that says so."""
 
 import numpy as np
-import pytest
 
-from mcuml.errors import ModelError
-from modelmaker import model, op
-from ops.harness import lowered
-from ops.test_rejected import ints, reject, t
+from ops.test_rejected import ints, refusals, reject, t
 
 F = "float32"
 CASES = [  # (what the message says, operator, inputs, outputs, options)
@@ -152,12 +148,4 @@ CASES = [  # (what the message says, operator, inputs, outputs, options)
 ]
 
 
-@pytest.mark.parametrize("says, code, inputs, outputs, options", CASES, ids=[f"{n}-{c[1]}" for n, c in enumerate(CASES)])
-def test_is_refused_with_its_name_and_the_rule(says, code, inputs, outputs, options):
-    outputs[0].name = "the/output"
-    activations = [x for x in inputs if x is not None and x.data is None]
-    data = model([op(code, inputs, outputs, **options)], activations or [t()], outputs)
-    with pytest.raises(ModelError) as caught:
-        lowered(data)
-    assert says in caught.value.what
-    assert f"{code} (operator 0, output 'the/output')" in caught.value.what
+test_is_refused_with_its_name_and_the_rule = refusals(CASES)
