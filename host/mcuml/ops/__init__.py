@@ -28,7 +28,8 @@ class Operator:
     dict of schema field names; absent fields have the schema's default; a custom operator's is "custom_options", bytes: see
     flexbuf.py). `check` compares the node's tensors with what the operator requires (arity,
     types, shapes: the output's shape must be the one that the inputs and attributes give) and raises ModelError.
-    `lower` chooses the kernel; it is called only after `check`. `state` is how many bytes the operator keeps from one
+    `lower` chooses the kernel; it is called only after `check`. An operator that several kernels serve gives them all by
+    `candidates`, lower's first. `state` is how many bytes the operator keeps from one
     invocation to the next beside the file's variables; model_init clears them, and `lower` finds them as the node's last
     input, an int32 variable that the kernel may write."""
 
@@ -46,6 +47,9 @@ class Operator:
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
         raise NotImplementedError(type(self).__name__)
+
+    def candidates(self, node: Node, graph: Graph) -> tuple[Kernel, ...]:
+        return (self.lower(node, graph),)
 
 
 FOLDER = "MCUML_OPERATORS"  # environment variable: a folder with a user's own <operator>.py and <template>.c.j2
@@ -102,7 +106,7 @@ def lower(graph: Graph) -> Graph:
             tensors.append(Tensor(f"state of operator {node.index}", "int32", (-(-size // 4),), variable=True))
             node = replace(node, inputs=(*node.inputs, len(tensors) - 1))
             graph = replace(graph, tensors=tuple(tensors))
-        nodes.append(replace(node, kernel=node.attrs.lower(node, graph)))
+        nodes.append(replace(node, kernel=node.attrs.candidates(node, graph)[0]))
     return replace(graph, nodes=tuple(nodes))
 
 
