@@ -32,7 +32,8 @@ class Quantization:
 class Tensor:
     """One tensor. `dtype` is numpy's name; `data` holds a constant's values (in `shape`), None for an activation. A
     `variable` keeps its bytes from one invocation to the next; operators read it as an input and may write it in place.
-    model_init sets every byte of it to its zero point's low byte, as TFLite Micro does."""
+    model_init sets every byte of it to its zero point's low byte, as TFLite Micro does. `kept`: which channels (last
+    dimension) of the file's tensor are left, where a pass dropped some."""
 
     name: str
     dtype: str
@@ -40,6 +41,7 @@ class Tensor:
     quant: Quantization | None = None
     data: np.ndarray | None = None
     variable: bool = False
+    kept: np.ndarray | None = None
 
     @property
     def elements(self) -> int:
@@ -126,7 +128,8 @@ class Node:
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Tensors, nodes in an executable order, and which tensors come in and go out. `sha256`, `file_bytes` and `scheme`
-    (int8, int16x8, float32, float16 or dynamic) are the model file's."""
+    (int8, int16x8, float32, float16 or dynamic) are the model file's; `dropped_macs` those of its multiply-accumulates that
+    a pass found needless."""
 
     name: str
     tensors: tuple[Tensor, ...]
@@ -136,10 +139,12 @@ class Graph:
     sha256: str = ""
     file_bytes: int = 0
     scheme: str = ""
+    dropped_macs: int = 0
 
     @property
     def macs(self) -> int:
-        return sum(node.kernel.macs for node in self.nodes if node.kernel)
+        """Multiply-accumulates of one inference as the model file has it."""
+        return self.dropped_macs + sum(node.kernel.macs for node in self.nodes if node.kernel)
 
 
 def shown(node: Node) -> int:

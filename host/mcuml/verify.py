@@ -15,7 +15,7 @@ from mcuml.bench import TOLERANCE, deviation, firmware_files
 from mcuml.board import Board
 from mcuml.errors import RequestError
 from mcuml.fit import check_fit
-from mcuml.graph import ABSENT, Graph, Node
+from mcuml.graph import ABSENT, Graph, Node, Tensor
 from mcuml.link.virtual import check_simulated
 from mcuml.plan import Plan
 from mcuml.render import render_model
@@ -137,7 +137,8 @@ def verify(plan: Plan, request: Request, oracle: Oracle, progress: Progress) -> 
     data = dataset.load(request.data, inputs, None, request.samples) if request.data else dataset.random(inputs, request.samples)
     samples = data.samples()
     progress("ask the oracle")
-    name, expected = oracle(request.model, samples)
+    name, answers = oracle(request.model, samples)
+    expected = [{t: _kept(graph.tensors[t], values) for t, values in answer.items()} for answer in answers]
     verdicts: list[Verdict] = []
     top1: list[Top1] = []
 
@@ -168,6 +169,11 @@ def verify(plan: Plan, request: Request, oracle: Oracle, progress: Progress) -> 
     return Verification(
         SCHEMA, __version__, graph.name, graph.sha256, name, len(samples), held_board, verdicts, top1, left_out
     )  # fmt: skip
+
+
+def _kept(tensor: Tensor, values: np.ndarray) -> np.ndarray:
+    """The oracle's `values` without the channels that a pass dropped."""
+    return values if tensor.kept is None else values[..., tensor.kept]
 
 
 def _check_layer(plan: Plan, wanted: int) -> None:

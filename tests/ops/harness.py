@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mcuml import ops, render, tflite
+from mcuml import ops, passes, render, tflite
 from mcuml.graph import Tensor
 from mcuml.plan import Plan, plan
 from ops.builds import Host, Simulated, build
@@ -34,13 +34,13 @@ SHARE = 5  # one case in so many runs on the small core too
 class Case:
     """One model: its plan, its C, its inputs and what TFLite Micro answers to them."""
 
-    def __init__(self, data: bytes, kinds: Sequence[str] = SAMPLES, litert: bool = False):
-        self.data, self.kinds, self._litert = data, kinds, litert
+    def __init__(self, data: bytes, kinds: Sequence[str] = SAMPLES, litert: bool = False, optimized: bool = False):
+        self.data, self.kinds, self._litert, self._optimized = data, kinds, litert, optimized
         self.prefix = "m" + hashlib.sha256(data).hexdigest()[:12]  # the C of many cases is linked together
 
     @cached_property
     def planned(self) -> Plan:
-        return plan(lowered(self.data))
+        return plan(lowered(self.data, self._optimized))
 
     @cached_property
     def files(self) -> dict[str, str]:
@@ -81,12 +81,14 @@ class Case:
         return answers
 
 
-def lowered(data: bytes) -> Any:
-    """The graph of a .tflite file's bytes, each node with its kernel. No pass runs: they would fold the cases away."""
+def lowered(data: bytes, optimized: bool = False) -> Any:
+    """The graph of a .tflite file's bytes, each node with its kernel. Passes run only if `optimized`: they would fold most
+    cases away."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.tflite"
         path.write_bytes(data)
-        return ops.lower(tflite.load(path))
+        graph = tflite.load(path)
+        return ops.lower(passes.run(graph) if optimized else graph)
 
 
 def values(rng: np.random.Generator, tensor: Tensor, kind: str) -> np.ndarray:
@@ -127,9 +129,10 @@ def identify(case: tuple) -> str:
 
 
 class Table:
-    """Cases that are built together, once for each build, when the first of them runs. `litert` says whose answers count."""
+    """Cases that are built together, once for each build, when the first of them runs. `litert` says whose answers count,
+    `optimized` whether the passes run."""
 
-    litert = False
+    litert = optimized = False
 
     def __init__(self, cases: Sequence[tuple], make: Callable[..., bytes], kinds: Sequence[str], exact: bool):
         self.exact = exact
@@ -146,7 +149,9 @@ class Table:
     def model(self, name: str) -> Case:
         if name not in self._models:
             seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
-            self._models[name] = Case(self._make(np.random.default_rng(seed), *self.cases[name]), self._kinds, self.litert)
+            self._models[name] = Case(
+                self._make(np.random.default_rng(seed), *self.cases[name]), self._kinds, self.litert, self.optimized
+            )
         return self._models[name]
 
     def build(self, kind: str) -> Host | Simulated:
@@ -176,14 +181,15 @@ def compare(
     samples: Sequence[str] = SAMPLES,
     sequence: bool = False,
     litert: bool = False,
+    optimized: bool = False,
 ) -> Any:
     """A test function over `cases` and the builds: host, DSP and, for some cases, SMALL. `make(rng, *case)` gives the bytes
     of a .tflite file; `samples` are kinds of values(). Integers must equal TFLite Micro's bit for bit, floats too if
     `exact`, else within TOLERANCE. In a `sequence` the samples follow each other, as they always do in TFLite Micro, without
     clearing the state in between, in memory that holds anything before model_init; other models have none.
-    `litert`: the oracle is LiteRT with its reference kernels, for what TFLite Micro lacks."""
+    `litert`: the oracle is LiteRT with its reference kernels, for what TFLite Micro lacks. `optimized`: the passes run."""
     table = Table(cases, make, samples, exact)
-    table.litert = litert
+    table.litert, table.optimized = litert, optimized
 
     @pytest.mark.parametrize("kind, name", [(kind, name) for kind in ("host", DSP, SMALL) for name in table.names(kind)])
     def test(kind: str, name: str) -> None:

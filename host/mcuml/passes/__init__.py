@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mcuml.graph import Graph, verify
-from mcuml.passes import dead_nodes, drop_noop_quantize, fold_constants
+from mcuml.passes import dead_nodes, drop_channels, drop_noop_quantize, fold_constants
 
-# Folding and dropping leave nodes and tensors that nobody reads, so the sweep comes last.
-PIPELINE = (fold_constants, drop_noop_quantize, dead_nodes)
+# Folding and dropping leave nodes that nobody reads; channels are dropped once those readers are gone.
+PIPELINE = (fold_constants, drop_noop_quantize, dead_nodes, drop_channels)
 
 
 def run(graph: Graph) -> Graph:
