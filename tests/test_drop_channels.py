@@ -89,16 +89,17 @@ def test_what_is_dropped(case: tuple[str, str, str]) -> None:
 
 
 def needed(rng: np.random.Generator, where: str) -> bytes:
-    """Channels that the next convolution does not read, but the model's output or another operator does."""
-    x = random_tensor(rng, "x", "int8", (1, 4, 4, 4))
-    first = conv(rng, x, CHANNELS, (1, 1), name="first")
+    """Channels that the next convolution does not read, but the model's output or another operator does, or which come
+    straight from the model's input."""
+    x = random_tensor(rng, "x", "int8", (1, 4, 4, CHANNELS))
+    first = conv(rng, x, CHANNELS, (1, 1), name="first", depthwise=where == "input")
     second = conv(rng, first.outputs[0], 4, (1, 1), name="second")
     silence(second, DEAD, -1)
     outputs = [second.outputs[0]]
     layers = [first, second]
     if where == "output":
         outputs.append(first.outputs[0])
-    else:
+    elif where == "relu":
         layers.append(op("RELU", [first.outputs[0]], [tensor("z", "int8", (1, 4, 4, CHANNELS), 0.1, 3)]))
         outputs.append(layers[-1].outputs[0])
     return model(layers, [x], outputs)
@@ -111,13 +112,13 @@ def test_a_dense_layer_lets_go_through_pool_and_reshape() -> None:
     assert (shapes["second"][3], shapes["flat"], shapes["first"][3]) == (8, (1, 8), CHANNELS)
 
 
-@pytest.mark.parametrize("where", ["output", "relu"])
+@pytest.mark.parametrize("where", ["output", "relu", "input"])
 def test_what_another_reads_stays(where: str) -> None:
     graph = lowered(needed(np.random.default_rng(2), where), optimized=True)
     assert next(t for t in graph.tensors if t.name == "first").shape[3] == CHANNELS
 
 
-test_what_another_reads_matches = compare([("output",), ("relu",)], needed, optimized=True)
+test_what_another_reads_matches = compare([("output",), ("relu",), ("input",)], needed, optimized=True)
 
 
 def test_a_sum_that_might_overflow_is_not_folded() -> None:
