@@ -115,7 +115,7 @@ class Kernel:
 @dataclass(frozen=True, eq=False)
 class Node:
     """One operator: `code` is TFLite's builtin name, `attrs` the typed attributes from ops/, `index` its place in the
-    file, `kernel` what ops.lower() chose (None before)."""
+    file, `kernel` what ops.lower() chose (None before). `first`: the node whose state it shares, where not its own."""
 
     code: str
     attrs: Any
@@ -123,6 +123,7 @@ class Node:
     outputs: tuple[int, ...]
     index: int
     kernel: Kernel | None = None
+    first: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

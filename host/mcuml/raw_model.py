@@ -14,7 +14,8 @@ from mcuml.graph import Tensor
 @dataclass(frozen=True)
 class RawOperator:
     """One operator as the file has it: TFLite's builtin name, the custom name if it is a custom operator, its options with
-    defaults filled in, and the tensors it reads and writes (ABSENT for an input left out)."""
+    defaults filled in, and the tensors it reads and writes (ABSENT for an input left out). `first` is what flatten() adds:
+    the first copy of the operator, whose state all copies share."""
 
     index: int
     code: str
@@ -22,6 +23,7 @@ class RawOperator:
     options: Mapping[str, Any]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    first: int | None = None
 
     @property
     def key(self) -> str:

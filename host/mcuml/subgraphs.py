@@ -1,7 +1,9 @@
 """Several subgraphs become one list of operators: control flow as marks around the operators of its branches, and named
 variables as tensors that keep their bytes.
 
-A branch works on its caller's tensors, so nothing is copied on the way in. WHILE's outputs are its loop variables."""
+A branch works on its caller's tensors, so nothing is copied on the way in. WHILE's outputs are its loop variables.
+A subgraph that is called from several places is copied to each of them, but what it remembers (variables, operators' states,
+whether a CALL_ONCE has run) it remembers once, as in TFLite Micro."""
 
 from __future__ import annotations
 
@@ -37,6 +39,10 @@ class _Flat:
         self._next = len(first.operators)
         self._states: dict[str, int] = {}  # of named variables: shared name -> tensor
         self._calls: list[int] = [0]  # the subgraphs that are being inlined, outermost first
+        # By subgraph and number in it, for all copies: a variable's tensor, an operator's first copy, a CALL_ONCE's mark.
+        self._variables: dict[tuple[int, int], int] = {}
+        self._first: dict[tuple[int, int], int] = {}
+        self._done: dict[tuple[int, int], int] = {}
 
     def add(self, op: RawOperator, model: RawModel, here: dict[int, int], handles: dict[int, str], index: int) -> None:
         """Append `op` of `model`. `here`: the model's tensor -> the list's; `handles`: its handle tensor -> variable's name."""
@@ -57,7 +63,9 @@ class _Flat:
             results = self._call(int(op.options["body_subgraph_index"]), outputs, len(outputs), op, model)
             self._emit("WHILE:end", (*outputs, *results))
         elif op.code == "CALL_ONCE":
-            done = self._tensor(Tensor(f"call_once_{index}", "uint8", (1,), variable=True))
+            if (site := (self._calls[-1], op.index)) not in self._done:
+                self._done[site] = self._tensor(Tensor(f"call_once_{index}", "uint8", (1,), variable=True))
+            done = self._done[site]
             self._emit("CALL_ONCE", (done,), (), index)
             self._call(int(op.options["init_subgraph_index"]), (), 0, op, model)
             self._emit("CALL_ONCE:end", (done,))
@@ -70,7 +78,8 @@ class _Flat:
             state = self._state(handles.get(op.inputs[0]), self.tensors[value], op, model)
             self._emit(op.code, (state, *inputs[1:]), outputs, index)
         else:
-            self.operators.append(replace(op, inputs=inputs, outputs=outputs, index=index))
+            first = self._first.setdefault((self._calls[-1], op.index), index)
+            self.operators.append(replace(op, inputs=inputs, outputs=outputs, index=index, first=first))
 
     def _call(self, number: int, arguments: Sequence[int], results: int, op: RawOperator, model: RawModel) -> tuple[int, ...]:
         """Append the operators of subgraph `number` on `arguments`; its `results` outputs."""
@@ -79,7 +88,7 @@ class _Flat:
         if number in self._calls:
             raise self._error(op, model, f"subgraph {number} calls itself")
         called = self.models[number]
-        if len(called.inputs) != len(arguments) or len(called.outputs) < results:
+        if len(called.inputs) != len(arguments) or (results and len(called.outputs) != results):
             raise self._error(
                 op, model, f"subgraph {number} takes {len(called.inputs)} tensors and gives {len(called.outputs)}, "
                 f"not {len(arguments)} and {results}"
@@ -91,8 +100,9 @@ class _Flat:
             here[parameter] = self._bound(called.tensors[parameter], argument, op, model)
         for inner in in_order(called):
             self.add(inner, called, here, handles, self._number())
+        found = self._here(called.outputs[:results], called, here)
         self._calls.pop()
-        return self._here(called.outputs[:results], called, here)
+        return found
 
     def _bound(self, parameter: Tensor, argument: int, op: RawOperator, model: RawModel) -> int:
         """The tensor that stands for `parameter`: the argument, or a view of it where shape or quantization differ."""
@@ -122,10 +132,13 @@ class _Flat:
         return self._states[name]
 
     def _here(self, tensors: Sequence[int], model: RawModel, here: dict[int, int]) -> tuple[int, ...]:
-        """The list's numbers of a subgraph's tensors, which are added on their first use."""
+        """The list's numbers of the tensors of the innermost subgraph, `model`, which are added on their first use."""
         for t in tensors:
             if t != ABSENT and t not in here:
-                here[t] = self._tensor(model.tensors[t])
+                site = self._calls[-1], t
+                here[t] = self._variables[site] if site in self._variables else self._tensor(model.tensors[t])
+                if model.tensors[t].variable:
+                    self._variables[site] = here[t]
         return tuple(ABSENT if t == ABSENT else here[t] for t in tensors)
 
     def _tensor(self, tensor: Tensor) -> int:

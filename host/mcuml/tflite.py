@@ -193,7 +193,10 @@ def _nodes(raw: RawModel) -> tuple[Node, ...]:
             f"Served: {', '.join(sorted(name.removeprefix('CUSTOM:') for name in registry if not _is_mark(name)))}.",
             "\n".join([*advice, "Replace it in the model and convert again, or add it (CONTRIBUTING.md, 'An operator')."]),
         )
-    return tuple(Node(op.key, _attributes(op, registry[op.key], raw), op.inputs, op.outputs, op.index) for op in raw.operators)
+    return tuple(
+        Node(op.key, _attributes(op, registry[op.key], raw), op.inputs, op.outputs, op.index, first=op.first)
+        for op in raw.operators
+    )
 
 
 def _is_mark(name: str) -> bool:

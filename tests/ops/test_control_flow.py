@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mcuml.errors import ModelError
-from modelmaker import OpSpec, TensorSpec, const, model, op, tensor
+from modelmaker import OpSpec, TensorSpec, const, custom, model, op, tensor
 from ops.harness import compare, lowered
 
 SHAPE = (1, 6)
@@ -120,7 +120,45 @@ def accumulator(rng, dtype, once):
     return model(ops, [x], [total], others)
 
 
-MAKERS = {f.__name__: f for f in (if_else, if_passes_through, loop, swapped, nested, accumulator)}
+def delayed(x):
+    """SignalDelay: state of the operator."""
+    y = like("y", "int16")
+    return [custom("SignalDelay", [x], [y], delay_length=4)], y, []
+
+
+def filtered(x):
+    """SVDF: state in a variable of the file."""
+    values = ((1 + np.arange(n, dtype=np.float32).reshape(shape)) / 16 for n, shape in ((36, (6, 6)), (18, (6, 3)), (6, (6,))))
+    weights = [const(name, value) for name, value in zip("ftb", values, strict=True)]
+    state, y = tensor("state", "float32", (1, 18)), like("y")
+    state.variable = True
+    return [op("SVDF", [x, *weights, state], [y], rank=1)], y, []
+
+
+def started(x):
+    """A sum that a CALL_ONCE gives its first value."""
+    (make, place), held, y = handle(), like("held"), like("y")
+    make_inside, inside = handle()
+    values = const("first", np.arange(6, dtype=np.float32).reshape(SHAPE))
+    first = [make_inside, op("ASSIGN_VARIABLE", [inside, values], [])], [], []
+    add = op("ADD", [held, x], [y], fused_activation_function="NONE")
+    read, assign = op("READ_VARIABLE", [place], [held]), op("ASSIGN_VARIABLE", [place, y], [])
+    return [op("CALL_ONCE", [], [], init_subgraph_index=3), make, read, add, assign], y, [first]
+
+
+def remembering(rng, kind):
+    """A subgraph with state, called from three places: one state."""
+    called = {"delayed": delayed, "filtered": filtered, "started": started}[kind]
+    dtype = "int16" if kind == "delayed" else "float32"
+    x, inner, cond = like("x", dtype), like("inner", dtype), tensor("cond", "bool", (1,))
+    outs = [like("p", dtype), like("q", dtype)]
+    calls = [op("IF", [cond, x], [y], then_subgraph_index=1, else_subgraph_index=n) for y, n in zip(outs, (1, 2), strict=True)]
+    ops, result, others = called(inner)
+    other = like("other", dtype)
+    return model(calls, [cond, x], outs, [(ops, [inner], [result]), ([], [other], [other]), *others])
+
+
+MAKERS = {f.__name__: f for f in (if_else, if_passes_through, loop, swapped, nested, accumulator, remembering)}
 CASES = [
     *(("if_else", dtype) for dtype in ("float32", "int8")),
     *(("if_passes_through", dtype) for dtype in ("float32", "int8")),
@@ -128,6 +166,7 @@ CASES = [
     *(("swapped", turns, viewed) for turns in (0, 1, 4) for viewed in (False, True)),
     *(("nested", turns) for turns in (1, 3)),
     *(("accumulator", dtype, once) for dtype in ("float32", "int8") for once in (False, True)),
+    *(("remembering", kind) for kind in ("delayed", "filtered", "started")),
 ]
 
 

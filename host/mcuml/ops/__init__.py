@@ -98,13 +98,17 @@ def _load(path: Path) -> ModuleType:
 
 
 def lower(graph: Graph) -> Graph:
-    """Check every node, give it its state and its kernel. Raises ModelError naming the node."""
-    nodes, tensors = [], list(graph.tensors)
+    """Check every node, give it its state and its kernel. Raises ModelError naming the node. The nodes that a subgraph's
+    several calls made of one operator have one state."""
+    nodes, tensors, states = [], list(graph.tensors), dict[int, int]()
     for node in graph.nodes:
         node.attrs.check(node, graph)
         if size := node.attrs.state(node, graph):
-            tensors.append(Tensor(f"state of operator {node.index}", "int32", (-(-size // 4),), variable=True))
-            node = replace(node, inputs=(*node.inputs, len(tensors) - 1))
+            first = node.index if node.first is None else node.first
+            if first not in states:
+                states[first] = len(tensors)
+                tensors.append(Tensor(f"state of operator {first}", "int32", (-(-size // 4),), variable=True))
+            node = replace(node, inputs=(*node.inputs, states[first]))
             graph = replace(graph, tensors=tuple(tensors))
         nodes.append(replace(node, kernel=node.attrs.candidates(node, graph)[0]))
     return replace(graph, nodes=tuple(nodes))
