@@ -68,17 +68,12 @@ def overlap_distance(vertical: Axis, horizontal: Axis, in_channels: int, out_cha
     """Least offset(input) - offset(output), in bytes, at which a kernel that walks the output pixels in order, and reads
     each window before it writes the pixel, never overwrites input that it still needs. `item` is bytes per element.
 
-    While row r's last pixel is read, the pixels before it are written and input rows from r * stride - pad are needed."""
+    Before pixel (r, c) is read, all pixels in front of it are written; its window begins at input pixel
+    (r * stride - pad, c * stride - pad), or at the first row or column behind that."""
     row_in, row_out = horizontal.size * in_channels * item, horizontal.out * out_channels * item
-    if vertical.taps == horizontal.taps == vertical.stride == horizontal.stride == 1 and not vertical.pad and not horizontal.pad:
-        return max(0, (vertical.out * horizontal.out - 1) * (out_channels - in_channels) * item)
-    return max(
-        0,
-        *(
-            (r + 1) * row_out - out_channels * item - max(0, r * vertical.stride - vertical.pad) * row_in
-            for r in range(vertical.out)
-        ),
-    )
+    in_row = max(c * out_channels - max(0, c * horizontal.stride - horizontal.pad) * in_channels for c in range(horizontal.out))
+    above = max(r * row_out - max(0, r * vertical.stride - vertical.pad) * row_in for r in range(vertical.out))
+    return max(0, above + in_row * item)
 
 
 def each_image(kernel: Kernel, source: Tensor, output: Tensor) -> Kernel:
