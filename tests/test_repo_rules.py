@@ -18,7 +18,7 @@ STAGES = (
     ("__init__", "errors", "assets"),
     ("graph", "flexbuf", "cores", "numerics", "anchors", "results"),
     ("board", "dataset"),
-    ("ops", "geometry", "lanes", "weighted", "fixedpoint", "elementwise", "shapes", "movement"),
+    ("ops", "geometry", "lanes", "halves", "weighted", "fixedpoint", "elementwise", "shapes", "movement"),
     ("flatbuf", "schema", "tflite_tensor", "raw_model", "rewrites", "subgraphs", "tflite"),
     ("passes",),
     ("plan",),
@@ -161,7 +161,7 @@ def test_a_file_is_a_room(name: str) -> None:
     assert len(text.splitlines()) <= LONGEST_FILE, f"{path} is longer than {LONGEST_FILE} lines"
 
 
-SHARED = ("elementwise", "weighted", "movement")  # choose kernels for several operators
+SHARED = ("elementwise", "halves", "weighted", "movement")  # choose kernels for several operators
 OPERATORS = sorted(p.stem for p in (PACKAGE / "ops").glob("*.py") if not p.stem.startswith("_"))
 
 

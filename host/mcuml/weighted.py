@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mcuml import lanes
+from mcuml import halves, lanes
 from mcuml.geometry import Axis
 from mcuml.graph import ABSENT, Constant, Graph, Kernel, Node, Tensor
 from mcuml.numerics import activation_range, float_activation_range
@@ -116,7 +116,8 @@ def plain(
     source, _, bias, output = weighted(node, graph)
     if source.dtype == "float32":
         low, high = float_activation_range(activation)
-        return {"kind": "f16" if is_half(graph, matrix) else "f32", "low": low, "high": high}, (bias_f32(bias, len(matrix)),)
+        kind = "f16" if halves.is_half(graph, matrix) else "f32"
+        return {"kind": kind, "low": low, "high": high}, (bias_f32(bias, len(matrix)),)
     low_q, high_q = activation_range(activation, output)
     params = {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
     scaling = lanes.requantization(None if bias is None else bias.data, real)
@@ -131,17 +132,9 @@ def plain(
     return params | {"kind": "s16" if np.all(sums < 1 << 31) else "s16x64"}, (table,)
 
 
-def is_half(graph: Graph, weights: np.ndarray) -> bool:
-    """Whether float32 weights came as float16, so that they can stay so in flash: each is finite and exactly a float16."""
-    with np.errstate(over="ignore"):
-        halves = weights.astype(np.float16)
-    return graph.scheme == "float16" and bool(np.isfinite(halves).all() and np.array_equal(halves.astype(np.float32), weights))
-
-
 def stored(kind: str, weights: np.ndarray) -> Constant:
     """The weights of a kernel in plain C; "f16" as the bits of float16, which no C99 type holds."""
-    data = weights.astype(np.float16).view(np.uint16) if kind == "f16" else weights
-    return Constant("weights", np.ascontiguousarray(data))
+    return Constant("weights", halves.bits(weights) if kind == "f16" else np.ascontiguousarray(weights))
 
 
 def unroll_f32(depth: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""float16 weights stay float16 in flash where the kernel is plain C, against LiteRT; every kind of float16 is widened right."""
+"""float16 weights stay float16 in flash, against LiteRT; every kind of float16 is widened right."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,16 @@ from ops.builds import build
 from ops.harness import DSP, SMALL, Case, agree
 
 CASES = [  # (operator, input shape, output channels, batch-wise template)
-    ("dense", (1, 40), 7, "fully_connected"),
-    ("dense", (3, 33), 5, "fully_connected"),
+    ("dense", (1, 40), 7, "fully_connected_f16"),
+    ("dense", (3, 33), 5, "fully_connected_f16"),
+    ("dense", (2, 2), 5, "fully_connected_f16"),
+    ("dense", (2, 9), 2, "fully_connected_f16"),
+    ("plane", (1, 5, 5, 11), 4, "conv_2d_f16"),
+    ("plane", (2, 4, 6, 8), 10, "conv_2d_f16"),
+    ("plane", (1, 4, 3, 40), 3, "conv_2d_f16"),
+    ("spread", (1, 9, 8, 7), 9, "conv_2d_f16"),
+    ("point", (1, 3, 5, 64), 7, "conv_2d_f16"),
+    ("depthwise", (1, 9, 9, 1), 40, "conv_2d_f16"),
     ("depthwise", (1, 5, 4, 3), 6, "depthwise_conv_2d"),
     ("depthwise", (2, 5, 4, 9), 9, "depthwise_conv_2d"),
     ("groups", (1, 4, 4, 4), 6, "conv_2d_plain"),
@@ -36,13 +44,15 @@ class Halves(Case):
 def make(what, shape, channels):
     rng = np.random.default_rng(len(shape) + channels)
     x = random_tensor(rng, "x", "float32", shape)
-    made = fully_connected(rng, x, channels) if what == "dense" else conv(
-        rng, x, channels, depthwise=what == "depthwise", groups=2 if what == "groups" else 1
-    )  # fmt: skip
+    details = {
+        "depthwise": {"depthwise": True}, "groups": {"groups": 2}, "point": {"kernel": (1, 1), "activation": "RELU6"},
+        "spread": {"kernel": (5, 3), "stride": (2, 1), "dilation": (1, 2)},
+    }  # fmt: skip
+    made = fully_connected(rng, x, channels) if what == "dense" else conv(rng, x, channels, **details.get(what, {}))
     halves = rng.normal(0, 1, made.inputs[1].shape).astype(np.float16)
     # zero, minus zero, the least subnormal, the largest one, the least normal, 1 and the next, the largest
     ends = np.array([0, 0x8000, 1, 0x83FF, 0x0400, 0x3C00, 0x3C01, 0xFBFF], np.uint16).view(np.float16)
-    halves.reshape(-1)[: len(ends)] = ends
+    halves.reshape(-1)[: len(ends)] = ends[: halves.size]
     wide = tensor("wide", "float32", halves.shape)
     turned = [wide, *made.inputs[2:]]
     made.inputs[1] = wide
@@ -70,3 +80,8 @@ def test_matches_litert(built, number):
     for at, (sample, expected) in enumerate(zip(case.inputs, case.expected, strict=True)):
         (raw,) = runner.run(case, sample, at)
         agree(np.frombuffer(raw, np.float32).reshape(expected[0].shape), expected[0], False, f"sample {at}")
+
+
+def test_a_layer_too_small_to_pay_for_the_kernel_is_widened(tmp_path):
+    (node,) = Halves(make("plane", (1, 5, 5, 3), 4)).prepare(tmp_path).planned.graph.nodes
+    assert node.kernel.template == "conv_2d_f32"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml import lanes
+from mcuml import halves, lanes
 from mcuml.geometry import Axis
 from mcuml.graph import Constant, Graph, Kernel, Node
 from mcuml.numerics import activation_range, float_activation_range
@@ -18,7 +18,6 @@ from mcuml.weighted import (
     channel_scales,
     check_weighted,
     hybrid_kernel,
-    is_half,
     is_hybrid,
     pad_f32,
     plain,
@@ -76,8 +75,10 @@ def dense(node: Node, graph: Graph, matrix: np.ndarray, activation: str, int32_s
     rows, depth = matrix.shape
     params: dict[str, Any] = {"batch": source.elements // depth, "depth": depth, "rows": rows}
     macs = source.elements // depth * matrix.size
-    if source.dtype == "float32" and not is_half(graph, matrix):
+    if source.dtype == "float32":
         low, high = float_activation_range(activation)
+        if depth > 1 and halves.is_half(graph, matrix):
+            return halves.dense(params | {"low": low, "high": high}, matrix, bias_f32(bias, rows), macs)
         body = max(b for b in range(1, 10) if depth % b == 0)
         constants = (pad_f32(matrix, depth), bias_f32(bias, rows))
         return Kernel("fully_connected_f32", params | {"low": low, "high": high, "body": body}, constants, macs=macs)
