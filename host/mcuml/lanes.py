@@ -78,6 +78,23 @@ def pack(weights: np.ndarray, reach: int, interleaved: bool, pairs: int) -> np.n
     return np.ascontiguousarray(packed).astype("<i2").view(np.int8).reshape(-1)
 
 
+def stream(segments: np.ndarray, reach: int, words: int, table: np.ndarray) -> np.ndarray | None:
+    """int32 array for weights (N, S, K) int8 in S segments of K elements, or None where dual-byte lanes cannot hold them:
+    for each two channels, an odd number's last two being the last two again, the words of all segments, each filled up with
+    zeros to `words`, and then both channels' rows of `table` (int32 (N, 3))."""
+    channels, count, depth = segments.shape
+    wide = np.zeros((channels, count, 2 * words), np.int64)
+    wide[:, :, :depth] = segments
+    if np.any(np.abs(wide).sum((1, 2)) * reach >= 1 << 23):
+        return None
+    firsts = [*range(0, channels - 1, 2), *([channels - 2] if channels % 2 else [])]
+    lane = np.stack([wide[c + 1] * 256 + wide[c] for c in firsts]).reshape(len(firsts), -1)
+    if lane.min() < -(1 << 15) or lane.max() >= 1 << 15:
+        return None
+    rows = np.stack([table[c : c + 2].reshape(-1) for c in firsts])
+    return np.concatenate([lane.astype("<i2").view("<i4"), rows], 1).astype(np.int32).reshape(-1)
+
+
 def table_order(channels: int) -> list[int]:
     """Which channel each row of the kernels' channel table is for: the groups of pack()."""
     whole = channels - channels % GROUP

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mcuml.graph import Graph, verify
-from mcuml.passes import dead_nodes, drop_channels, drop_noop_quantize, fold_constants
+from mcuml.passes import dead_nodes, drop_channels, drop_noop_quantize, fold_constants, fuse_pool
 
-# Folding and dropping leave nodes that nobody reads; channels are dropped once those readers are gone.
-PIPELINE = (fold_constants, drop_noop_quantize, dead_nodes, drop_channels)
+# Folding and dropping leave nodes that nobody reads; channels are dropped once those readers are gone. Joined nodes hold the
+# nodes that they were made of, so they come last.
+PIPELINE = (fold_constants, drop_noop_quantize, dead_nodes, drop_channels, fuse_pool)
 
 
 def run(graph: Graph) -> Graph:

@@ -1,0 +1,164 @@
+"""A convolution and the MAX_POOL_2D behind it in one node, made by passes/fuse_pool.py: the map between them never exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mcuml import lanes
+from mcuml.geometry import Axis, axis, each_image
+from mcuml.graph import Constant, Graph, Kernel, Node, Overlap, Tensor
+from mcuml.numerics import activation_range
+from mcuml.ops import Operator
+from mcuml.ops.conv_2d import Conv2D
+from mcuml.ops.pool_2d import Pool2D
+from mcuml.weighted import channel_scales, weighted
+
+CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+POOL = "MAX_POOL_2D"
+REACH = 4095  # bytes from an address register that a load can name
+WORDS = 18  # words of weights in a loop body that are worth generating
+
+
+@dataclass(frozen=True)
+class ConvPool(Operator):
+    """The inputs of the node `conv`, the output of the node `pool`, which alone reads what `conv` gives."""
+
+    conv: Node
+    pool: Node
+
+    CODES: ClassVar[tuple[str, ...]] = tuple(f"{code}+{POOL}" for code in CONVOLUTIONS)
+
+    def check(self, node: Node, graph: Graph) -> None:
+        for part in (self.conv, self.pool):
+            part.attrs.check(part, graph)
+
+    def lower(self, node: Node, graph: Graph) -> Kernel:
+        kernel = fused(self.conv, self.pool, graph)
+        assert kernel is not None, "the pass asked before"
+        return kernel
+
+
+@dataclass(frozen=True)
+class Windows:
+    """One dimension of both: the convolution's axis, the pool's taps (its stride too), the output's size."""
+
+    conv: Axis
+    taps: int
+    out: int
+
+    @property
+    def step(self) -> int:
+        """Input elements from one output's first window to the next one's."""
+        return self.taps * self.conv.stride
+
+    @property
+    def reach(self) -> int:
+        """Input elements that one output needs."""
+        return (self.taps - 1) * self.conv.stride + self.conv.taps
+
+
+def windows(conv: Node, pool: Node, graph: Graph) -> tuple[Windows, Windows] | None:
+    """(vertical, horizontal), or None where pooling windows overlap or leave pixels out, or are not whole."""
+    attrs, pooling = conv.attrs, pool.attrs
+    assert isinstance(attrs, Conv2D) and isinstance(pooling, Pool2D)
+    found = []
+    for i in range(2):
+        size, taps = graph.tensors[conv.inputs[0]].shape[1 + i], graph.tensors[conv.inputs[1]].shape[1 + i]
+        first = axis(size, taps, attrs.stride[i], attrs.dilation[i], attrs.padding)
+        second = axis(first.out, pooling.taps[i], pooling.stride[i], 1, pooling.padding)
+        if second.stride != second.taps or second.pad or second.out * second.taps > first.out or first.dilation != 1:
+            return None
+        found.append(Windows(first, second.taps, second.out))
+    return found[0], found[1]
+
+
+def fused(conv: Node, pool: Node, graph: Graph) -> Kernel | None:
+    """The kernel for both nodes, each of them legal, or None where none serves or the two apart need less memory."""
+    source, weights, _, middle = weighted(conv, graph)
+    output = graph.tensors[pool.outputs[0]]
+    both = windows(conv, pool, graph)
+    if both is None or weights.data is None or not source.dtype == weights.dtype == output.dtype:
+        return None
+    if conv.code == "CONV_2D" and weights.shape[3] == source.shape[3]:
+        filters = weights.data
+    elif conv.code == "DEPTHWISE_CONV_2D" and source.shape[3] == 1:  # each output channel sees all of the input
+        filters = weights.data.transpose(3, 1, 2, 0)
+    else:
+        return None
+    kernel = _int8(conv, pool, graph, filters, *both) if source.dtype == "int8" else None
+    if kernel is None:
+        return None
+    kernel = each_image(kernel, source, output)
+    apart = max(
+        _memory(conv.attrs.lower(conv, graph), source, middle), _memory(pool.attrs.lower(pool, graph), middle, output)
+    )  # fmt: skip
+    return kernel if _memory(kernel, source, output) <= apart else None
+
+
+def _memory(kernel: Kernel, source: Tensor, output: Tensor) -> int:
+    """Bytes of the arena while `kernel` runs, its input and output lying over each other as far as they may."""
+    together = [max(source.bytes + o.distance, output.bytes) for o in kernel.overlaps]
+    return min([source.bytes + output.bytes, *together]) + kernel.scratch
+
+
+def _in_place(vertical: Windows, row_in: int, row_out: int) -> int:
+    """Overlap distance of a kernel that copies the input rows of a row of outputs before it writes that row; bytes per row."""
+    first = [y * vertical.step - vertical.conv.pad for y in range(vertical.out)]
+    return max(0, *(y * row_out - max(0, first[y]) * row_in for y in range(vertical.out)))
+
+
+def _int8(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical: Windows, horizontal: Windows) -> Kernel | None:
+    """The kernel with dual-byte lanes for `filters` (N, KH, KW, C), or None where they do not fit its registers or lanes.
+
+    Its strip holds, for each input column, the elements of all rows that an output row needs, so that a window is a
+    segment of each column and the windows of the four pixels lie a few bytes apart."""
+    source, _, bias, middle = weighted(conv, graph)
+    output = graph.tensors[pool.outputs[0]]
+    channels, kernel_h, kernel_w, depth = filters.shape
+    if (middle.scale, middle.zero_point) != (output.scale, output.zero_point) or channels < 2:
+        return None
+    if (vertical.taps, horizontal.taps) not in ((2, 2), (1, 4), (4, 1)):
+        return None
+    rows, columns = vertical.reach, (horizontal.out - 1) * horizontal.step + horizontal.reach
+    pitch = -(-rows * depth // 2) * 2
+    down, right = vertical.conv.stride * depth * 2, horizontal.conv.stride * pitch * 2
+    quad = tuple(y * down + x * right for y in range(vertical.taps) for x in range(horizontal.taps))
+    segment = -(-kernel_h * depth // 2)
+    turns = -(-segment // WORDS)
+    body = -(-segment // turns)
+    whole = turns == 1 and kernel_w * segment <= WORDS
+    if quad[-1] + 4 * body + (kernel_w * pitch * 2 if whole else 0) > REACH or horizontal.step * pitch * 2 > REACH:
+        return None
+    reach = max(128 + source.zero_point, 127 - source.zero_point)
+    matrix = filters.reshape(channels, -1)
+    scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(*weighted(conv, graph)[:2], middle))
+    table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
+    segments = filters.transpose(0, 2, 1, 3).reshape(channels, kernel_w, kernel_h * depth)
+    stream = None if table is None else lanes.stream(segments, reach, turns * body, table)
+    if stream is None:
+        return None
+    low, high = activation_range(conv.attrs.activation, middle)
+    more_low, more_high = activation_range(pool.attrs.activation, output)
+    params: dict[str, Any] = {
+        "height": vertical.conv, "width": horizontal.conv, "out_h": vertical.out, "out_w": horizontal.out, "rows": rows,
+        "columns": columns, "down": vertical.step, "in_channels": depth, "out_channels": channels, "pitch": pitch,
+        "quad": quad, "step": horizontal.step * pitch, "segments": kernel_w, "turns": turns, "body": body, "whole": whole,
+        "odd": channels % 2 == 1, "words": len(stream), "in_zero": source.zero_point, "out_zero": output.zero_point,
+        "low": min(max(low, more_low), more_high), "high": max(min(high, more_high), more_low),
+    }  # fmt: skip
+    params["clamp"] = (params["low"], params["high"]) != (-128, 127)
+    slack = max(0, 2 * turns * body - kernel_h * depth - pitch % 2)
+    distance = _in_place(vertical, horizontal.conv.size * depth, horizontal.out * channels)
+    outputs = vertical.out * horizontal.out
+    macs = outputs * vertical.taps * horizontal.taps * filters.size
+    return Kernel(
+        "conv_pool_s8",
+        params,
+        (Constant("weights", stream),),
+        (columns * pitch + slack) * 2,
+        (Overlap(0, 0, distance),),
+        macs,
+    )
