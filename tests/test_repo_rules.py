@@ -22,6 +22,7 @@ STAGES = (
     ("flatbuf", "schema", "tflite_tensor", "raw_model", "rewrites", "subgraphs", "tflite"),
     ("passes",),
     ("plan",),
+    ("order",),
     ("pipeline",),
     ("render",),
     ("elf_sizes", "toolchain", "compiler_output", "pio", "hostbuild", "build"),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mcuml import ops, passes, tflite
 from mcuml.graph import verify
-from mcuml.plan import Plan, plan
+from mcuml.order import planned
+from mcuml.plan import Plan
 
 
 def prepare(path: Path) -> Plan:
@@ -14,4 +15,4 @@ def prepare(path: Path) -> Plan:
     graph = tflite.load(path)
     graph = passes.run(graph)
     graph = verify(ops.lower(graph), "kernel selection")
-    return plan(graph)
+    return planned(graph)

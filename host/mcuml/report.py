@@ -165,8 +165,9 @@ def operators(plan: Plan) -> RenderableType:
     def tensor(t: int) -> str:
         return f"{graph.tensors[t].dtype} {shape(graph.tensors[t].shape)}"
 
+    left = f" ({graph.macs - graph.dropped_macs:,} without channels that nobody needs)" if graph.dropped_macs else ""
     head: Rows = [
-        ("model", f"{escape(graph.name)}  {graph.scheme}, {graph.macs:,} MACs, {graph.file_bytes:,} bytes"),
+        ("model", f"{escape(graph.name)}  {graph.scheme}, {graph.macs:,} MACs{left}, {graph.file_bytes:,} bytes"),
         ("sha256", graph.sha256),
         *(("input", _signature(graph.tensors[t])) for t in graph.inputs),
         *(("output", _signature(graph.tensors[t])) for t in graph.outputs),
