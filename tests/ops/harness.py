@@ -92,8 +92,8 @@ def lowered(data: bytes, optimized: bool = False) -> Any:
 
 
 def values(rng: np.random.Generator, tensor: Tensor, kind: str) -> np.ndarray:
-    """An input: "random", "low" and "high" (the ends of the type everywhere) or "ramp" (all values in turn); "nonzero",
-    "positive" and "positive ramp" for functions that are not defined at 0 or below."""
+    """An input: "random", "low" and "high" (the ends of the type everywhere) or "ramp" (all values in turn); of floats,
+    "zero"; "nonzero", "positive" and "positive ramp" for functions that are not defined at 0 or below."""
     if kind == "nonzero":
         zero = tensor.zero_point if tensor.quant else 0
         plain = values(rng, tensor, "random")
@@ -108,8 +108,9 @@ def values(rng: np.random.Generator, tensor: Tensor, kind: str) -> np.ndarray:
         )
     if tensor.dtype == "float32":
         ramp = np.resize(np.arange(-128, 128) * 0.15625, tensor.shape)  # exact multiples: ties when they are rounded
-        made = {"random": rng.normal(0, 2, tensor.shape), "low": np.full(tensor.shape, -100), "high": np.full(tensor.shape, 100)}
-        return made.get(kind, ramp).astype(np.float32)
+        ends = {"low": -100, "high": 100, "zero": 0}
+        made = np.full(tensor.shape, ends[kind]) if kind in ends else rng.normal(0, 2, tensor.shape) if kind == "random" else ramp
+        return made.astype(np.float32)
     # int32 has no extremes here: TFLite's own products of it overflow.
     info = np.iinfo(tensor.dtype if tensor.dtype in ("int8", "uint8", "int16") else "int16")
     if kind == "random":

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mcuml import reference, tflite
 from mcuml.errors import ModelError
 from modelmaker import const, conv, fully_connected, model, random_tensor
 from ops.harness import compare, lowered
@@ -44,7 +45,14 @@ def make(rng, what, shape, window, stride, padding, channels, activation, groups
     return model([made], [x], made.outputs)
 
 
-test_matches_litert = compare(CASES, make, litert=True, samples=("random", "random", "positive", "low", "ramp"))
+test_matches_litert = compare(CASES, make, litert=True, samples=("random", "zero", "positive", "low", "ramp"))
+
+
+def test_the_oracle_of_such_a_model_is_litert(tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(make(np.random.default_rng(1), "dense", (3, 12), None, None, False, 4, "RELU", 0, "tensor"))
+    assert tflite.load(path).scheme == "dynamic"
+    assert reference.ask(path, [[np.ones((3, 12), np.float32)]]).oracle.startswith("LiteRT")
 
 
 @pytest.mark.parametrize(

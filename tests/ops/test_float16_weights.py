@@ -3,46 +3,30 @@
 import numpy as np
 import pytest
 
-from mcuml import ops, passes, tflite
-from mcuml.plan import plan
 from modelmaker import const, conv, fully_connected, model, op, random_tensor, tensor
-from ops.builds import build
-from ops.harness import DSP, SMALL, Case, agree
+from ops.harness import Case, compare
 
-CASES = [  # (operator, input shape, output channels, batch-wise template)
-    ("dense", (1, 40), 7, "fully_connected_f16"),
-    ("dense", (3, 33), 5, "fully_connected_f16"),
-    ("dense", (2, 2), 5, "fully_connected_f16"),
-    ("dense", (2, 9), 2, "fully_connected_f16"),
-    ("plane", (1, 5, 5, 11), 4, "conv_2d_f16"),
-    ("plane", (2, 4, 6, 8), 10, "conv_2d_f16"),
-    ("plane", (1, 4, 3, 40), 3, "conv_2d_f16"),
-    ("spread", (1, 9, 8, 7), 9, "conv_2d_f16"),
-    ("point", (1, 3, 5, 64), 7, "conv_2d_f16"),
-    ("depthwise", (1, 9, 9, 1), 40, "conv_2d_f16"),
-    ("depthwise", (1, 5, 4, 3), 6, "depthwise_conv_2d"),
-    ("depthwise", (2, 5, 4, 9), 9, "depthwise_conv_2d"),
-    ("groups", (1, 4, 4, 4), 6, "conv_2d_plain"),
-    ("transposed", (1, 3, 3, 2), 4, "transpose_conv"),
+DENSE = [  # (what, input shape, output channels)
+    ("dense", (1, 40), 7),
+    ("dense", (3, 33), 5),
+    ("dense", (2, 2), 5),
+    ("dense", (2, 9), 2),
+]
+CONVOLUTIONS = [
+    ("plane", (1, 5, 5, 11), 4),
+    ("plane", (2, 4, 6, 8), 10),
+    ("plane", (1, 4, 3, 40), 3),
+    ("spread", (1, 9, 8, 7), 9),
+    ("point", (1, 3, 5, 64), 7),
+    ("depthwise", (1, 9, 9, 1), 40),
+    ("depthwise", (1, 5, 4, 3), 6),
+    ("depthwise", (2, 5, 4, 9), 9),
+    ("groups", (1, 4, 4, 4), 6),
+    ("transposed", (1, 3, 3, 2), 4),
 ]
 
 
-class Halves(Case):
-    """A model whose weights are float16 behind DEQUANTIZE, with the passes that fold them."""
-
-    @property
-    def planned(self):
-        return self._planned
-
-    def prepare(self, folder):
-        path = folder / "m.tflite"
-        path.write_bytes(self.data)
-        self._planned = plan(ops.lower(passes.run(tflite.load(path))))
-        return self
-
-
-def make(what, shape, channels):
-    rng = np.random.default_rng(len(shape) + channels)
+def make(rng, what, shape, channels):
     x = random_tensor(rng, "x", "float32", shape)
     details = {
         "depthwise": {"depthwise": True}, "groups": {"groups": 2}, "point": {"kernel": (1, 1), "activation": "RELU6"},
@@ -63,25 +47,25 @@ def make(what, shape, channels):
     return model([op("DEQUANTIZE", [const("half", halves)], [wide], version=3), made], [x], made.outputs)
 
 
-@pytest.fixture(scope="module", params=["host", DSP, SMALL])
-def built(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("halves")
-    cases = [Halves(make(*case[:3]), litert=True).prepare(folder) for case in CASES]
-    return build(request.param, cases), cases
+test_dense_matches_litert = compare(DENSE, make, litert=True, optimized=True)
+test_convolution_matches_litert = compare(CONVOLUTIONS, make, litert=True, optimized=True)
 
 
-@pytest.mark.parametrize("number", range(len(CASES)), ids=["-".join(map(str, c[:3])).replace(", ", "x") for c in CASES])
-def test_matches_litert(built, number):
-    runner, cases = built
-    case, (what, _, _, template) = cases[number], CASES[number]
-    (node,) = case.planned.graph.nodes
+@pytest.mark.parametrize(
+    "case, template, dtype",
+    [
+        (DENSE[0], "fully_connected_f16", "uint16"),
+        (DENSE[1], "fully_connected_f16", "uint16"),
+        (("dense", (4, 1), 3), "fully_connected_f32", "float32"),
+        (CONVOLUTIONS[0], "conv_2d_f16", "uint16"),
+        (CONVOLUTIONS[5], "conv_2d_f16", "uint16"),
+        (("plane", (1, 5, 5, 3), 4), "conv_2d_f32", "float32"),  # saves less than the kernel's code
+        (("depthwise", (1, 5, 4, 3), 6), "depthwise_conv_2d", "uint16"),
+        (("groups", (1, 4, 4, 4), 6), "conv_2d_plain", "uint16"),
+        (("transposed", (1, 3, 3, 2), 4), "transpose_conv", "uint16"),
+    ],
+)
+def test_weights_are_kept(case, template, dtype):
+    (node,) = Case(make(np.random.default_rng(1), *case), optimized=True).planned.graph.nodes
     weights = next(c.data for c in node.kernel.constants if c.role == "weights")
-    assert node.kernel.template == template and weights.dtype == np.uint16, what
-    for at, (sample, expected) in enumerate(zip(case.inputs, case.expected, strict=True)):
-        (raw,) = runner.run(case, sample, at)
-        agree(np.frombuffer(raw, np.float32).reshape(expected[0].shape), expected[0], False, f"sample {at}")
-
-
-def test_a_layer_too_small_to_pay_for_the_kernel_is_widened(tmp_path):
-    (node,) = Halves(make("plane", (1, 5, 5, 3), 4)).prepare(tmp_path).planned.graph.nodes
-    assert node.kernel.template == "conv_2d_f32"
+    assert (node.kernel.template, weights.dtype) == (template, dtype)
