@@ -12,6 +12,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 import pytest
 
 from mcuml import ops, passes, render, tflite
-from mcuml.graph import Tensor
+from mcuml.graph import Graph, Node, Tensor
 from mcuml.plan import Plan, plan
 from ops.builds import Host, Simulated, build
 
@@ -34,13 +35,15 @@ SHARE = 5  # one case in so many runs on the small core too
 class Case:
     """One model: its plan, its C, its inputs and what TFLite Micro answers to them."""
 
-    def __init__(self, data: bytes, kinds: Sequence[str] = SAMPLES, litert: bool = False, optimized: bool = False):
-        self.data, self.kinds, self._litert, self._optimized = data, kinds, litert, optimized
+    def __init__(
+        self, data: bytes, kinds: Sequence[str] = SAMPLES, litert: bool = False, optimized: bool = False, template: str = ""
+    ):
+        self.data, self.kinds, self._litert, self._optimized, self._template = data, kinds, litert, optimized, template
         self.prefix = "m" + hashlib.sha256(data).hexdigest()[:12]  # the C of many cases is linked together
 
     @cached_property
     def planned(self) -> Plan:
-        return plan(lowered(self.data, self._optimized))
+        return plan(lowered(self.data, self._optimized, self._template))
 
     @cached_property
     def files(self) -> dict[str, str]:
@@ -81,14 +84,20 @@ class Case:
         return answers
 
 
-def lowered(data: bytes, optimized: bool = False) -> Any:
-    """The graph of a .tflite file's bytes, each node with its kernel. Passes run only if `optimized`: they would fold most
-    cases away."""
+def lowered(data: bytes, optimized: bool = False, template: str = "") -> Any:
+    """The graph of a .tflite file's bytes, each node with its kernel; of several candidates the one of `template`. Passes run
+    only if `optimized`: they would fold most cases away."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.tflite"
         path.write_bytes(data)
         graph = tflite.load(path)
-        return ops.lower(passes.run(graph) if optimized else graph)
+        graph = ops.lower(passes.run(graph) if optimized else graph)
+        return replace(graph, nodes=tuple(_wanted(node, graph, template) for node in graph.nodes)) if template else graph
+
+
+def _wanted(node: Node, graph: Graph, template: str) -> Node:
+    found = [kernel for kernel in node.attrs.candidates(node, graph) if kernel.template == template]
+    return replace(node, kernel=found[0]) if found else node
 
 
 def values(rng: np.random.Generator, tensor: Tensor, kind: str) -> np.ndarray:
@@ -131,9 +140,10 @@ def identify(case: tuple) -> str:
 
 class Table:
     """Cases that are built together, once for each build, when the first of them runs. `litert` says whose answers count,
-    `optimized` whether the passes run."""
+    `optimized` whether the passes run, `template` which of several kernels is taken."""
 
     litert = optimized = False
+    template = ""
 
     def __init__(self, cases: Sequence[tuple], make: Callable[..., bytes], kinds: Sequence[str], exact: bool):
         self.exact = exact
@@ -151,7 +161,11 @@ class Table:
         if name not in self._models:
             seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
             self._models[name] = Case(
-                self._make(np.random.default_rng(seed), *self.cases[name]), self._kinds, self.litert, self.optimized
+                self._make(np.random.default_rng(seed), *self.cases[name]),
+                self._kinds,
+                self.litert,
+                self.optimized,
+                self.template,
             )
         return self._models[name]
 
@@ -183,19 +197,22 @@ def compare(
     sequence: bool = False,
     litert: bool = False,
     optimized: bool = False,
+    template: str = "",
 ) -> Any:
     """A test function over `cases` and the builds: host, DSP and, for some cases, SMALL. `make(rng, *case)` gives the bytes
     of a .tflite file; `samples` are kinds of values(). Integers must equal TFLite Micro's bit for bit, floats too if
     `exact`, else within TOLERANCE. In a `sequence` the samples follow each other, as they always do in TFLite Micro, without
     clearing the state in between, in memory that holds anything before model_init; other models have none.
-    `litert`: the oracle is LiteRT with its reference kernels, for what TFLite Micro lacks. `optimized`: the passes run."""
+    `litert`: the oracle is LiteRT with its reference kernels, for what TFLite Micro lacks. `optimized`: the passes run.
+    `template`: of several kernels that serve a node this one is taken; a case in which no node has it fails."""
     table = Table(cases, make, samples, exact)
-    table.litert, table.optimized = litert, optimized
+    table.litert, table.optimized, table.template = litert, optimized, template
 
     @pytest.mark.parametrize("kind, name", [(kind, name) for kind in ("host", DSP, SMALL) for name in table.names(kind)])
     def test(kind: str, name: str) -> None:
         model = table.model(name)
         assert model.files
+        assert not template or any(node.kernel.template == template for node in model.planned.graph.nodes)
         runner = table.build(kind)
         runs = runner.sequence(model, model.inputs, len(name)) if sequence else None
         for number, (sample, expected) in enumerate(zip(model.inputs, model.expected, strict=True)):

@@ -26,6 +26,7 @@ from mcuml.weighted import (
     unroll_f32,
     weighted,
 )
+from mcuml.winograd import winograd
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class Conv2D(Operator):
             return hybrid_kernel(node, graph, weights.data, *axes, self.activation, apart, source.shape[0], groups)
         kernel = convolution(node, graph, weights.data, *self._axes(node, graph), self.activation, self.int32_sums)
         return each_image(kernel, source, graph.tensors[node.outputs[0]])
+
+    def candidates(self, node: Node, graph: Graph) -> tuple[Kernel, ...]:
+        fast = winograd(node, graph, *self._axes(node, graph), self.activation)
+        return (self.lower(node, graph), *([fast] if fast else []))
 
     def _axes(self, node: Node, graph: Graph) -> tuple[Axis, Axis]:
         source, weights = graph.tensors[node.inputs[0]], graph.tensors[node.inputs[1]]
