@@ -23,6 +23,7 @@ STAGES = (
     ("passes",),
     ("plan",),
     ("order",),
+    ("schedule",),
     ("pipeline",),
     ("render",),
     ("elf_sizes", "toolchain", "compiler_output", "pio", "hostbuild", "build"),

@@ -106,6 +106,7 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
                 name=graph.name, sha256=graph.sha256, bytes=graph.file_bytes, macs=graph.macs, scheme=graph.scheme
             ),
             board=results.BoardPart(name=board.name, core=board.core, clock_hz=board.clock_hz),
+            optimize=plan.objective or None,
             link="virtual",
             latency=latency,
             memory=memory,

@@ -90,4 +90,4 @@ def each_image(kernel: Kernel, source: Tensor, output: Tensor) -> Kernel:
         for o in kernel.overlaps
         if batch == 1 or not o.exact or growth == 0
     )
-    return replace(kernel, params=params, overlaps=overlaps, macs=kernel.macs * batch)
+    return replace(kernel, params=params, overlaps=overlaps, macs=kernel.macs * batch, cycles=kernel.cycles * batch)

@@ -99,8 +99,9 @@ class Overlap:
 class Kernel:
     """How a node is computed: the template in templates/kernels, its compile-time parameters, its constants, the
     scratch bytes it borrows from the arena while it runs, and where its output may overlap a dying input.
-    `cycles` is its author's estimate for a Cortex-M4 with zero-wait memory, 0 where there is none. `view` says that the
-    output is the input's bytes: no code, one buffer."""
+    `cycles` is its author's estimate for a Cortex-M4 with zero-wait memory, 0 where there is none; `code` the bytes there that
+    its template's functions take, where it is one of several candidates. `view` says that the output is the input's bytes:
+    no code, one buffer."""
 
     template: str
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -109,13 +110,15 @@ class Kernel:
     overlaps: tuple[Overlap, ...] = ()
     macs: int = 0
     cycles: int = 0
+    code: int = 0
     view: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
     """One operator: `code` is TFLite's builtin name, `attrs` the typed attributes from ops/, `index` its place in the
-    file, `kernel` what ops.lower() chose (None before). `first`: the node whose state it shares, where not its own."""
+    file, `candidates` the kernels that ops.lower() found and `kernel` one of them (none before). `first`: the node whose state
+    it shares, where not its own."""
 
     code: str
     attrs: Any
@@ -123,6 +126,7 @@ class Node:
     outputs: tuple[int, ...]
     index: int
     kernel: Kernel | None = None
+    candidates: tuple[Kernel, ...] = ()
     first: int | None = None
 
 

@@ -34,7 +34,8 @@ class Buffer:
 @dataclass(frozen=True)
 class Plan:
     """Where everything lies in the arena. `offsets[t]` is tensor t's byte offset (None for constants), `scratch[n]` the
-    offset of node n's scratch (None where it has none), `live_bytes[n]` the bytes alive while node n runs."""
+    offset of node n's scratch (None where it has none), `live_bytes[n]` the bytes alive while node n runs. `objective`: what
+    the kernels were chosen by (see schedule.py)."""
 
     graph: Graph
     offsets: tuple[int | None, ...]
@@ -42,6 +43,7 @@ class Plan:
     arena_bytes: int
     live_bytes: tuple[int, ...]
     bound_bytes: int
+    objective: str = ""
 
     @property
     def peak_node(self) -> int:
@@ -57,7 +59,7 @@ def plan(graph: Graph) -> Plan:
     buffers = _buffers(graph)
     allowed = _overlaps(graph, buffers)
     conflicts = _conflicts(buffers, allowed)
-    bound = _bound(graph, buffers, allowed)
+    bound = max(_bounds(graph, buffers, allowed))
     best, placed = _search(buffers, conflicts, bound)
     offsets: list[int | None] = [None] * len(graph.tensors)
     scratch: list[int | None] = [None] * len(graph.nodes)
@@ -187,17 +189,24 @@ def _place(order: Iterable[int], buffers: list[Buffer], conflicts: list[list[tup
     return top, offsets
 
 
-def _bound(graph: Graph, buffers: list[Buffer], allowed: Allowed) -> int:
-    """No placement can use fewer bytes: at each node, what is alive less the most that permitted overlaps can share."""
-    worst = 0
-    for n in range(INPUT, len(graph.nodes) + 1):
-        total = sum(b.size for b in buffers if b.birth <= n <= b.death)
-        for (source, target), overlap in allowed.items():
-            if buffers[target].birth == n:
-                apart = buffers[source].size + buffers[target].size
-                total -= max(0, apart - max(buffers[source].size + max(overlap.distance, 0), buffers[target].size))
-        worst = max(worst, total)
-    return worst
+def node_bounds(graph: Graph) -> list[int]:
+    """For each node of a lowered graph, bytes below which no placement can serve it; they depend on no other node's kernel."""
+    buffers = _buffers(graph)
+    return _bounds(graph, buffers, _overlaps(graph, buffers))[:-2]
+
+
+def _bounds(graph: Graph, buffers: list[Buffer], allowed: Allowed) -> list[int]:
+    """No placement can use fewer bytes: at each node, after the last (-2) and at INPUT (-1), what is alive less the most that
+    permitted overlaps can share."""
+    totals = [0] * (len(graph.nodes) + 2)
+    for b in buffers:
+        for n in range(b.birth, b.death + 1):
+            totals[n] += b.size
+    for (source, target), overlap in allowed.items():
+        apart = buffers[source].size + buffers[target].size
+        shared = apart - max(buffers[source].size + max(overlap.distance, 0), buffers[target].size)
+        totals[buffers[target].birth] -= max(0, shared)
+    return totals
 
 
 def _search(buffers: list[Buffer], conflicts: list[list[tuple[int, int, int]]], bound: int) -> tuple[int, list[int]]:

@@ -223,6 +223,7 @@ def _summary(plan: Plan, layers: list[dict[str, Any]], symbols: _Symbols, core: 
     return {
         "mcuml": __version__, "model": {"name": graph.name, "sha256": graph.sha256, "bytes": graph.file_bytes, "macs": graph.macs,
                                         "scheme": graph.scheme},
+        "optimize": plan.objective,
         "arena_bytes": plan.arena_bytes, "arena_bound_bytes": plan.bound_bytes, "weights_bytes": symbols.bytes,
         **({"core": core.name} if core else {}), "compiler_flags": [*(core.gcc_flags if core else ()), *COMPILER_FLAGS],
         "inputs": [tensor(t) for t in graph.inputs], "outputs": [tensor(t) for t in graph.outputs],

@@ -134,6 +134,8 @@ class AnchorPart(_Part):
 
 
 class Result(_Part):
+    """`optimize`: what the kernels were chosen by: balanced, speed, size or ram."""
+
     schema_: int = Field(SCHEMA, alias="schema")
     mcuml: str
     when: str
@@ -141,6 +143,7 @@ class Result(_Part):
     model: ModelPart
     board: BoardPart
     runtime: Literal["aot", "tflm"] = "aot"
+    optimize: str | None = None
     link: Literal["virtual", "qemu", "renode", "serial"]
     latency: Latency | None = None
     memory: Memory | None = None

@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from mcuml.plan import Plan
 
 
-def firmware(model: Path, board: str, quiet: bool, folder: Path | None = None, simulated: bool = False) -> "tuple[Plan, Image]":
+def firmware(
+    model: Path, board: str, quiet: bool, folder: Path | None = None, simulated: bool = False, optimize: str = "balanced"
+) -> "tuple[Plan, Image]":
     """Build for `board` ("": the default one) in `folder` (None: in the cache). `simulated` asks for a simulator as well."""
     from mcuml import bench, build, pipeline
     from mcuml.board import load
@@ -22,7 +24,7 @@ def firmware(model: Path, board: str, quiet: bool, folder: Path | None = None, s
         check_simulated(target)
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
-        plan = pipeline.prepare(model)
+        plan = pipeline.prepare(model, optimize)
         check_fit(plan, target)
         progress("build")
         return plan, build.build_firmware(bench.firmware_files(plan, target), target, folder)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from mcuml.cli._options import Optimize
+
 
 def bench(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
@@ -22,6 +24,7 @@ def bench(
     ] = 1,
     json: Annotated[str, typer.Option("--json", metavar="FILE", help="Write the Result there; '-' prints it alone.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table: only errors and --json.")] = False,
+    optimize: Optimize = "balanced",
 ) -> None:
     """Build, run, measure and verify a model on a board. Exit 7 if its outputs are wrong."""
     import sys
@@ -44,7 +47,7 @@ def bench(
     )
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
-        done = procedure.bench(pipeline.prepare(model), request, find_oracle(), progress)
+        done = procedure.bench(pipeline.prepare(model, optimize), request, find_oracle(), progress)
     text = results.to_json(done.result)
     if json == "-":
         print(text, end="")

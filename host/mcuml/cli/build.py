@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from mcuml.cli._options import Optimize
+
 
 def build(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
@@ -14,12 +16,13 @@ def build(
     ] = None,
     board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the ELF's path alone.")] = False,
+    optimize: Optimize = "balanced",
 ) -> None:
     """Link firmware for a board and print where the ELF is. An unchanged build starts no compiler."""
     from mcuml.cli._console import tell
     from mcuml.cli._firmware import firmware
 
-    plan, image = firmware(model, board, quiet, output)
+    plan, image = firmware(model, board, quiet, output, optimize=optimize)
     print(image.elf)
     if not quiet:
         told = "unchanged" if image.cached else "built"

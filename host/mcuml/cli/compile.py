@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from mcuml.cli._options import Optimize
+
 
 def compile(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
@@ -14,6 +16,7 @@ def compile(
         str, typer.Option(metavar="NAME", help="Core, such as cortex-m4f, whose compiler flags <prefix>.json tells.")
     ] = "",
     prefix: Annotated[str, typer.Option(metavar="NAME", help="Name of the files and beginning of every symbol.")] = "model",
+    optimize: Optimize = "balanced",
 ) -> None:
     """Write a model as C99 for your own project. Files: <prefix>.h, <prefix>.c, <prefix>_weights.c, <prefix>.json."""
     import re
@@ -32,13 +35,14 @@ def compile(
         raise RequestError("Both --board and --core were given.", "", "Give one: a board has a core.")
     if core and core not in CORES:
         raise RequestError(f"There is no core '{core}'.", f"Cores: {', '.join(CORES)}.", "Name one of them.")
-    plan = pipeline.prepare(model)
+    plan = pipeline.prepare(model, optimize)
     target = CORES.get(core)
     if board:
         held = load(board)
         check_fit(plan, held)
         target = held.cpu
-    command = f"mcuml compile {model.name}" + (f" --prefix {prefix}" if prefix != "model" else "")
+    words = ["mcuml", "compile", model.name, *(["--prefix", prefix] if prefix != "model" else [])]
+    command = " ".join([*words, *(["--optimize", optimize] if optimize != "balanced" else [])])
     files = render.render_model(plan, prefix, command, target)
     render.write(files, output)
     typer.echo(f"{output}: {', '.join(files)}; arena {plan.arena_bytes:,} bytes, {plan.graph.macs:,} MACs", err=True)

@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from mcuml.cli._options import Optimize
+
 
 def inspect(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
     board: Annotated[
         str, typer.Option(metavar="NAME", help="Tell all about this board instead. Exit 4 if it does not fit.")
     ] = "",
+    optimize: Optimize = "balanced",
 ) -> None:
     """Show operators, memory over time, and the boards that have room; with --board flash and RAM in detail."""
     from mcuml import fit_report, pipeline, report
@@ -18,7 +21,7 @@ def inspect(
     from mcuml.cli._console import show
     from mcuml.fit import check_fit, fit
 
-    plan = pipeline.prepare(model)
+    plan = pipeline.prepare(model, optimize)
     if not board:
         show(report.inspection(plan, [fit(plan, b) for b in load_all()]))
         return

@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from mcuml.cli._options import Optimize
+
 
 def simulate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
     board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
     pty: Annotated[bool, typer.Option("--pty", help="Serve a pseudo-terminal and print its path; Ctrl-C ends it.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but the path, or the device's own bytes.")] = False,
+    optimize: Optimize = "balanced",
 ) -> None:
     """Run the virtual board alone, as a device on a serial line. The line is stdin and stdout, or with --pty a
     pseudo-terminal that any serial program can open."""
@@ -22,7 +25,7 @@ def simulate(
     from mcuml.link.pty import serve
     from mcuml.link.virtual import VirtualBoard, counts_cycles
 
-    plan, image = firmware(model, board, quiet, simulated=True)
+    plan, image = firmware(model, board, quiet, simulated=True, optimize=optimize)
 
     counted = counts_cycles(image.board)
     times = "times are estimated" if counted else f"its clock stands still: there is no cycle model of a {image.board.core}"

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from mcuml.cli._options import Optimize
+
 
 def verify(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
@@ -18,6 +20,7 @@ def verify(
     ] = None,
     json: Annotated[str, typer.Option("--json", metavar="FILE", help="Write the findings there; '-' prints them alone.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table: only errors and --json.")] = False,
+    optimize: Optimize = "balanced",
 ) -> None:
     """Compare every layer with the oracle, on the host build and on the virtual board. Exit 7 if one differs."""
     import shlex
@@ -36,7 +39,7 @@ def verify(
     target = load(board or default_board())
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
-        plan = pipeline.prepare(model)
+        plan = pipeline.prepare(model, optimize)
         if not board:
             try:
                 check_fit(plan, target)
@@ -54,6 +57,7 @@ def verify(
     if found.diverging:
         first = found.diverging[0]
         words = ["mcuml", "verify", str(model), *(["--board", board] if board else [])]
+        words += ["--optimize", optimize] if optimize != "balanced" else []
         words += [*(["--data", str(data)] if data else []), "--samples", str(samples), "--layer", str(first.operator)]
         raise CheckError(
             f"{model.name}: operator {first.operator} ({first.op}) on the {first.where} differs from {found.oracle}.",

@@ -98,8 +98,8 @@ def _load(path: Path) -> ModuleType:
 
 
 def lower(graph: Graph) -> Graph:
-    """Check every node, give it its state and its kernel. Raises ModelError naming the node. The nodes that a subgraph's
-    several calls made of one operator have one state."""
+    """Check every node, give it its state, its candidates and the first of them as its kernel (schedule.py may take another).
+    Raises ModelError naming the node. The nodes that a subgraph's several calls made of one operator have one state."""
     nodes, tensors, states = [], list(graph.tensors), dict[int, int]()
     for node in graph.nodes:
         node.attrs.check(node, graph)
@@ -110,7 +110,8 @@ def lower(graph: Graph) -> Graph:
                 tensors.append(Tensor(f"state of operator {first}", "int32", (-(-size // 4),), variable=True))
             node = replace(node, inputs=(*node.inputs, states[first]))
             graph = replace(graph, tensors=tuple(tensors))
-        nodes.append(replace(node, kernel=node.attrs.candidates(node, graph)[0]))
+        candidates = node.attrs.candidates(node, graph)
+        nodes.append(replace(node, kernel=candidates[0], candidates=candidates))
     return replace(graph, nodes=tuple(nodes))
 
 
