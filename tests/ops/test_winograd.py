@@ -76,6 +76,14 @@ def test_not_offered(window, stride, dilation, dtype):
     assert [k.template for k in graph.nodes[0].attrs.candidates(graph.nodes[0], graph)] == [graph.nodes[0].kernel.template]
 
 
+def test_not_offered_for_depthwise():
+    rng = np.random.default_rng(1)
+    x = random_tensor(rng, "x", "int8", (1, 8, 8, 4))
+    layer = conv(rng, x, 4, (3, 3), (1, 1), (1, 1), "SAME", "NONE", True, depthwise=True)
+    graph = lowered(model([layer], [x], layer.outputs))
+    assert TEMPLATE not in [k.template for k in graph.nodes[0].candidates]
+
+
 def test_transformed_weights_stay_in_their_lanes():
     filters = np.where(np.random.default_rng(2).integers(0, 2, (8, 3, 3, 8)), 127, -128).astype(np.int8)
     lanes = transformed(filters).view(np.int16).reshape(2, 16, 2, 2, 4, 2)

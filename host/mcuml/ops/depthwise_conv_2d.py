@@ -48,6 +48,9 @@ class DepthwiseConv2D(Conv2D):
             return hybrid_kernel(node, graph, filters, *axes, self.activation, True, source.shape[0], source.shape[3])
         return each_image(self._one_image(node, graph), graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]])
 
+    def candidates(self, node: Node, graph: Graph) -> tuple[Kernel, ...]:
+        return (self.lower(node, graph),)  # not those of a convolution, which sums over channels
+
     def _one_image(self, node: Node, graph: Graph) -> Kernel:
         source, weights, bias, output = weighted(node, graph)
         vertical, horizontal = self._axes(node, graph)
