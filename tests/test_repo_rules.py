@@ -18,7 +18,19 @@ STAGES = (
     ("__init__", "errors", "assets"),
     ("graph", "flexbuf", "cores", "numerics", "anchors", "results"),
     ("board", "dataset"),
-    ("ops", "geometry", "lanes", "halves", "weighted", "winograd", "fixedpoint", "elementwise", "shapes", "movement"),
+    (
+        "ops",
+        "geometry",
+        "lanes",
+        "halves",
+        "weighted",
+        "winograd",
+        "depthwise_lines",
+        "fixedpoint",
+        "elementwise",
+        "shapes",
+        "movement",
+    ),
     ("flatbuf", "schema", "tflite_tensor", "raw_model", "rewrites", "subgraphs", "tflite"),
     ("passes",),
     ("plan",),
@@ -163,7 +175,7 @@ def test_a_file_is_a_room(name: str) -> None:
     assert len(text.splitlines()) <= LONGEST_FILE, f"{path} is longer than {LONGEST_FILE} lines"
 
 
-SHARED = ("elementwise", "halves", "weighted", "movement", "winograd")  # choose kernels for several operators
+SHARED = ("depthwise_lines", "elementwise", "halves", "weighted", "movement", "winograd")  # choose kernels for operators
 OPERATORS = sorted(p.stem for p in (PACKAGE / "ops").glob("*.py") if not p.stem.startswith("_"))
 
 

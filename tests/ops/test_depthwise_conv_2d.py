@@ -5,7 +5,7 @@ import pytest
 
 from modelmaker import conv, model, random_tensor
 from ops.flavour import FLAVOURS, INT16_FLAVOURS, season
-from ops.harness import compare
+from ops.harness import compare, lowered
 
 ONE, TWO = (1, 1), (2, 2)
 SHAPES = [  # (height, width, channels in, multiplier, window, stride, dilation, padding, activation)
@@ -53,6 +53,23 @@ CASES += [
     for dtype in ("int8", "int16", "float32")
     for shape in (SHAPES[0], SHAPES[4], SHAPES[9], SHAPES[11], (3, 1, 4, 1, (3, 3), TWO, ONE, "SAME", "NONE"))
 ]
+# The four-channel kernel: every rest of channels, odd and even lines along rows and columns; "low zero" is where RELU's range
+# begins at the zero point, which has a requantization of its own.
+CASES += [
+    ("int8", height, width, channels, 1, (3, 3), stride, ONE, padding, activation, "channel", flavour)
+    for flavour in ("low zero", "full")
+    for activation in ("RELU", "RELU6", "NONE")[:: 1 if flavour == "low zero" else 3]
+    for height, width, channels, stride, padding in (
+        (7, 1, 1, ONE, "SAME"), (6, 2, 2, ONE, "SAME"), (5, 3, 3, TWO, "SAME"), (4, 4, 4, ONE, "VALID"), (3, 5, 5, TWO, "VALID"),
+        (2, 6, 6, ONE, "SAME"), (1, 7, 7, ONE, "SAME"), (6, 6, 8, ONE, "SAME"), (7, 5, 9, TWO, "SAME"), (25, 5, 4, ONE, "SAME"),
+        (5, 5, 2, ONE, "VALID"), (8, 6, 8, TWO, "SAME"),
+    )
+]  # fmt: skip
+CASES += [
+    ("int8", 6, 5, 6, 1, (3, 3), stride, ONE, "SAME", "RELU", "channel", flavour, 2)
+    for stride in (ONE, TWO)
+    for flavour in ("usual", "low zero")
+]
 
 
 def make(rng, dtype, height, width, depth, multiplier, window, stride, dilation, padding, activation, scales, flavour, batch=1):
@@ -62,6 +79,22 @@ def make(rng, dtype, height, width, depth, multiplier, window, stride, dilation,
 
 
 test_matches_tflite_micro = compare(CASES, make)
+
+
+@pytest.mark.parametrize(
+    ("activation", "flavour", "short"),
+    [
+        ("RELU", "low zero", True),
+        ("NONE", "low zero", True),  # int8 ends at the zero point in any case
+        ("RELU_N1_TO_1", "low zero", False),  # the range ends early
+        ("RELU", "usual", False),
+        ("RELU", "high zero", False),
+    ],
+)
+def test_short_requantization_where_the_range_begins_at_the_zero_point(activation, flavour, short):
+    data = make(np.random.default_rng(3), "int8", 5, 5, 4, 1, (3, 3), ONE, ONE, "SAME", activation, "channel", flavour)
+    kernel = lowered(data).nodes[0].kernel
+    assert (kernel.template, kernel.params["relu"]) == ("depthwise_3x3", short)
 
 
 def random_cases(seed, count):

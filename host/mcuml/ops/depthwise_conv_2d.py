@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
-from mcuml import lanes
+from mcuml import depthwise_lines, lanes
 from mcuml.geometry import Axis, each_image, overlap_distance
-from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
+from mcuml.graph import Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range
 from mcuml.ops import require
 from mcuml.ops.conv_2d import Conv2D, convolution
@@ -72,9 +70,10 @@ class DepthwiseConv2D(Conv2D):
             reach = max(128 + source.zero_point, 127 - source.zero_point)
             table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
             if table is not None:
-                low, high = activation_range(self.activation, output)
-                params |= {"low": low, "high": high, "in_zero": source.zero_point, "out_zero": output.zero_point}
-                return _by_lines(vertical, horizontal, weights.data, table, params, macs)
+                zeros = depthwise_lines.Quantization(
+                    source.zero_point, output.zero_point, *activation_range(self.activation, output)
+                )
+                return depthwise_lines.kernel(vertical, horizontal, weights.data[0], table, zeros, macs)
         more, channel_constants = plain(node, graph, matrix, real, self.activation)
         constants = (stored(more["kind"], weights.data), *channel_constants)
         return Kernel("depthwise_conv_2d", params | more, constants, overlaps=(Overlap(0, 0, distance),), macs=macs)
@@ -82,39 +81,3 @@ class DepthwiseConv2D(Conv2D):
 
 def _is_3x3(vertical: Axis, horizontal: Axis) -> bool:
     return all(a.taps == 3 and a.dilation == 1 and a.stride == vertical.stride <= 2 for a in (vertical, horizontal))
-
-
-def _by_lines(
-    vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndarray, params: dict[str, Any], macs: int
-) -> Kernel:
-    """The kernel that walks each channel's plane along its rows or, where that is cheaper, its columns.
-
-    In place it needs equal offsets: then channel c's outputs fall on channel c's inputs alone. Along rows an output's
-    place is never ahead of the line being read; along columns only where input and output planes have one shape."""
-    channels = params["in_channels"]
-    rows = [
-        {"size": a.size, "out": a.out, "pad": a.pad, "in_step": i, "out_step": o}
-        for a, i, o in (
-            (vertical, horizontal.size * channels, horizontal.out * channels),
-            (horizontal, channels, channels),
-        )
-    ]
-    same = (vertical.size, horizontal.size) == (vertical.out, horizontal.out)
-    along_columns = same and _line_cycles(horizontal, vertical) < _line_cycles(vertical, horizontal)
-    along = vertical if along_columns else horizontal
-    taps = weights.reshape(3, 3, channels)
-    # Two outputs at a time read up to four elements past the last one's window.
-    room = along.pad + max(along.size, (along.out + 1) * along.stride + 4)
-    params = {
-        "stride": vertical.stride, "axes": tuple(rows[::-1] if along_columns else rows), "room": room + room % 2,
-        "channels": channels,
-        **{k: params[k] for k in ("low", "high", "in_zero", "out_zero")},
-    }  # fmt: skip
-    ordered = taps.transpose(2, 1, 0) if along_columns else taps.transpose(2, 0, 1)
-    constants = (Constant("weights", np.ascontiguousarray(ordered)), Constant("channels", table))
-    return Kernel("depthwise_3x3", params, constants, params["room"] * 6, (Overlap(0, 0, 0, exact=True),), macs)
-
-
-def _line_cycles(lines: Axis, along: Axis) -> int:
-    """Measured on a Cortex-M4: 50 cycles per two outputs and about 130 per line, of which the call is half."""
-    return lines.out * (-(-along.out // 2) * 50 + 130)

@@ -1,0 +1,106 @@
+"""int8 depthwise 3x3 at stride 1 or 2, four channels at a time: buffers, constants and cost of kernels/depthwise_3x3.c.j2.
+
+Of each of the four planes the lines that two lines of outputs need are kept as 16-bit values less the zero point, in words
+of two neighbours: word c of line n is number n + c * L, where L = stride + 3 lines are needed at a time. So a line takes
+the place of the one L lines before it, one word further on, and the needed ones always lie alike: word c of
+the L lines one after the other, then word c + 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuml.geometry import Axis
+from mcuml.graph import Constant, Kernel, Overlap
+
+GROUP = 4  # channels
+SHIFT = 10  # of the kernel for RELU, the same for all channels
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Zero points, and the outputs' range; all int8."""
+
+    in_zero: int
+    out_zero: int
+    low: int
+    high: int
+
+
+def kernel(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndarray, zeros: Quantization, macs: int) -> Kernel:
+    """The kernel for weights (3, 3, C) int8 and lanes.channel_table's `table` (C, 3).
+
+    It walks the planes along their rows or, where that is cheaper, their columns. In place it needs equal offsets: then four
+    channels' outputs fall on these channels' inputs alone. Along rows an output's place is never ahead of the lines
+    that were read; along columns only where input and output planes have one shape."""
+    channels, stride = weights.shape[2], vertical.stride
+    steps = {"in": (horizontal.size * channels, channels), "out": (horizontal.out * channels, channels)}
+    rows = [
+        {"size": a.size, "out": a.out, "pad": a.pad, "in_step": i, "out_step": o}
+        for a, i, o in zip((vertical, horizontal), *steps.values(), strict=True)
+    ]
+    constants = for_relu(weights, table, zeros)
+    relu = constants is not None
+    same = (vertical.size, horizontal.size) == (vertical.out, horizontal.out)
+    by_rows, by_columns = (cycles(*axes, channels, relu) for axes in ((vertical, horizontal), (horizontal, vertical)))
+    along_columns = same and by_columns < by_rows
+    if along_columns:
+        rows, weights = rows[::-1], weights.transpose(1, 0, 2)
+    lines, along = (horizontal, vertical) if along_columns else (vertical, horizontal)
+    constants = for_relu(weights, table, zeros) if relu else for_all(weights, table, zeros)
+    params = {
+        "stride": stride, "axes": tuple(rows), "channels": channels, "relu": relu, "shift": SHIFT,
+        "columns": stride * -(-along.out // 2) + 1, "offsets": (-zeros.in_zero & 0xFFFF) * 0x10001,
+        "low": zeros.low, "high": zeros.high,
+    }  # fmt: skip
+    held = Constant("channels", np.ascontiguousarray(constants))
+    overlaps = (Overlap(0, 0, 0, exact=True),)
+    cost = min(by_rows, by_columns) if along_columns else by_rows
+    return Kernel("depthwise_3x3", params, (held,), buffer_bytes(lines, along), overlaps, macs, cost)
+
+
+def buffer_bytes(lines: Axis, along: Axis) -> int:
+    """Four channels' words: the last line's number, and L for each word of a line but the first."""
+    needed = lines.stride + 3
+    count = 2 * lines.stride * (-(-lines.out // 2) - 1) + needed
+    return 4 * GROUP * (count + needed * along.stride * -(-along.out // 2))
+
+
+def for_all(weights: np.ndarray, table: np.ndarray, zeros: Quantization) -> np.ndarray:
+    """int32 (C, 10): words(2 * weights), 2 * bias, multiplier, rounding, right shift."""
+    rounding = (2 * zeros.out_zero + 1 << table[:, 2].astype(np.int64)) >> 1
+    rows = [*words(2 * weights.astype(np.int64)), table[:, 0], table[:, 1], rounding, table[:, 2]]
+    return np.stack(rows, 1).astype(np.int32)
+
+
+def for_relu(weights: np.ndarray, table: np.ndarray, zeros: Quantization) -> np.ndarray | None:
+    """int32 (C, 9): words(2**a * weights), 2**a * bias, multiplier, offset; None where the short requantization does not serve.
+
+    TFLite rounds halves away from zero, so it takes one from the sums below zero before the last shift. Where the range
+    begins at the zero point these end there in any case, and the rest is one rounding down of a line: with s the
+    right shift and acc the sum, floor((2 * acc * multiplier + 2**31 + 2**32 * (2 * zero_point + 1 << s - 1)) / 2**(32 + s)).
+    Widened by 2**(SHIFT - s) this shifts alike for all channels, and all but the product is a multiple of 2**32:
+    SMMLA and a saturation of the shifted result compute it."""
+    if not zeros.low == zeros.out_zero == -128 or zeros.high != 127:
+        return None
+    scale = SHIFT + 1 - table[:, 2].astype(np.int64)
+    if scale.min() < 2:
+        return None
+    wide, bias = weights.astype(np.int64) << scale, table[:, 0].astype(np.int64) // 2 << scale
+    if wide.min() < -(1 << 15) or wide.max() >= 1 << 15 or np.any(np.abs(wide).sum((0, 1)) * 255 + np.abs(bias) >= 1 << 31):
+        return None
+    offset = (1 << scale - 2) + (2 * zeros.out_zero + 1 << SHIFT - 1)
+    return np.stack([*words(wide), bias, table[:, 1], offset], 1).astype(np.int32)
+
+
+def words(weights: np.ndarray) -> list[np.ndarray]:
+    """Of each line of (3, 3, C) 16-bit weights the lanes of taps 0 and 1, then those of taps 1 and 2: int64 (C,) each."""
+    pairs = [(line[k], line[k + 1]) for line in weights for k in (0, 1)]
+    return [((high << 16) | (low & 0xFFFF)) for low, high in pairs]
+
+
+def cycles(lines: Axis, along: Axis, channels: int, relu: bool) -> int:
+    """On a Cortex-M4."""
+    tiles = -(-along.out // 2) * (63 + 14 * (not relu)) + 45
+    return -(-lines.out // 2) * tiles * channels
