@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from mcuml import ops, passes, tflite
-from mcuml.graph import verify
+from mcuml.graph import Graph, verify
 from mcuml.plan import Plan
-from mcuml.schedule import BALANCED, check_objective, schedule
+from mcuml.schedule import BALANCED, Measured, check_objective, schedule
 
 
-def prepare(path: Path, objective: str = BALANCED) -> Plan:
-    """The plan for the model file at `path`, with the kernels that serve `objective` best. Raises RequestError (no such file,
-    no such objective) and ModelError (cannot be served)."""
+def prepare(path: Path, objective: str = BALANCED, measured: Measured | None = None) -> Plan:
+    """The plan for the model file at `path`, with the kernels that serve `objective` best; `measured` cycles overrule the
+    kernels' estimates. Raises RequestError (no such file, no such objective) and ModelError (cannot be served)."""
     check_objective(objective)
+    return schedule(lowered(path), objective, measured)
+
+
+def lowered(path: Path) -> Graph:
+    """The graph of the model file at `path` after the passes, each node with its candidates. Raises as prepare() does."""
     graph = tflite.load(path)
     graph = passes.run(graph)
-    graph = verify(ops.lower(graph), "kernel selection")
-    return schedule(graph, objective)
+    return verify(ops.lower(graph), "kernel selection")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -15,6 +16,9 @@ from mcuml.graph import ABSENT, Tensor, shown
 from mcuml.plan import Plan
 from mcuml.results import Accuracy, Difference, Latency, Memory, Result, Verify
 from mcuml.tables import Grid, Rows, bar, pairs
+
+if TYPE_CHECKING:  # it needs the simulator, which most tables do not
+    from mcuml.tune import Tried
 
 SHADES = " ░▒▓█"
 LINKS = {"virtual": "virtual board", "serial": "real board"}
@@ -208,6 +212,19 @@ def boards_fit(fits: Sequence[Fit]) -> Grid:
         needs = (held.flash_needed, held.board.flash_available, held.ram_needed, held.board.ram_available)
         told = f"[red]exceeds {' and '.join(over)}[/]" if over else "[green]fits[/]"
         table.add_row(escape(held.board.name), *(f"{n:,}" for n in needs), told)
+    return table
+
+
+def tried(kernels: Sequence[Tried]) -> Grid:
+    """The kernels of each layer that has several; the one taken is marked."""
+    table = Grid(">#", "operator", "output", "kernel", ">cycles", ">flash", ">arena", "", drop=("output", "arena"))
+    before = None
+    for held in kernels:
+        first = held.operator != before
+        before = held.operator
+        told = (str(held.operator), held.code, shape(held.shape)) if first else ("", "", "")
+        mark = "[green]◀ taken[/]" if held.taken else ""
+        table.add_row(*told, held.kernel, f"{held.cycles:,}", f"{held.constants:,}", f"{held.arena:,}", mark)
     return table
 
 

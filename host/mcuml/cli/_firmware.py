@@ -9,13 +9,20 @@ if TYPE_CHECKING:
 
 
 def firmware(
-    model: Path, board: str, quiet: bool, folder: Path | None = None, simulated: bool = False, optimize: str = "balanced"
+    model: Path,
+    board: str,
+    quiet: bool,
+    folder: Path | None = None,
+    simulated: bool = False,
+    optimize: str = "balanced",
+    tuned: Path | None = None,
 ) -> "tuple[Plan, Image]":
     """Build for `board` ("": the default one) in `folder` (None: in the cache). `simulated` asks for a simulator as well."""
-    from mcuml import bench, build, pipeline
+    from mcuml import bench, build
     from mcuml.board import load
     from mcuml.cli._console import stages
     from mcuml.cli._defaults import default_board
+    from mcuml.cli._options import prepare
     from mcuml.fit import check_fit
     from mcuml.link.virtual import check_simulated
 
@@ -24,7 +31,7 @@ def firmware(
         check_simulated(target)
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
-        plan = pipeline.prepare(model, optimize)
+        plan = prepare(model, optimize, tuned, target.core)
         check_fit(plan, target)
         progress("build")
         return plan, build.build_firmware(bench.firmware_files(plan, target), target, folder)

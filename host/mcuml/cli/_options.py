@@ -1,7 +1,22 @@
-"""Options that several verbs have."""
+"""Options that several verbs have, and what they mean."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from mcuml.plan import Plan
+
 Optimize = Annotated[str, typer.Option(metavar="GOAL", help="Choose kernels for balanced, speed, size (flash) or ram.")]
+TunedFile = Annotated[
+    Path | None, typer.Option("--tuned", metavar="FILE", help="Choose kernels by cycles that mcuml tune measured.")
+]
+
+
+def prepare(model: Path, optimize: str, tuned: Path | None, core: str = "") -> "Plan":
+    """The plan of `model`. Raises RequestError for a `tuned` file of another core than `core`, where that is known."""
+    from mcuml import pipeline
+    from mcuml import tuned as file
+
+    return pipeline.prepare(model, optimize, file.load(tuned, core).cycles if tuned else None)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize
+from mcuml.cli._options import Optimize, TunedFile, prepare
 
 
 def bench(
@@ -25,12 +25,13 @@ def bench(
     json: Annotated[str, typer.Option("--json", metavar="FILE", help="Write the Result there; '-' prints it alone.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table: only errors and --json.")] = False,
     optimize: Optimize = "balanced",
+    tuned: TunedFile = None,
 ) -> None:
     """Build, run, measure and verify a model on a board. Exit 7 if its outputs are wrong."""
     import sys
 
     from mcuml import bench as procedure
-    from mcuml import pipeline, report, results
+    from mcuml import report, results
     from mcuml.board import load
     from mcuml.cli._console import show, stages, tell
     from mcuml.cli._defaults import default_board
@@ -47,7 +48,7 @@ def bench(
     )
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
-        done = procedure.bench(pipeline.prepare(model, optimize), request, find_oracle(), progress)
+        done = procedure.bench(prepare(model, optimize, tuned, request.board.core), request, find_oracle(), progress)
     text = results.to_json(done.result)
     if json == "-":
         print(text, end="")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize
+from mcuml.cli._options import Optimize, TunedFile
 
 
 def build(
@@ -17,12 +17,13 @@ def build(
     board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the ELF's path alone.")] = False,
     optimize: Optimize = "balanced",
+    tuned: TunedFile = None,
 ) -> None:
     """Link firmware for a board and print where the ELF is. An unchanged build starts no compiler."""
     from mcuml.cli._console import tell
     from mcuml.cli._firmware import firmware
 
-    plan, image = firmware(model, board, quiet, output, optimize=optimize)
+    plan, image = firmware(model, board, quiet, output, optimize=optimize, tuned=tuned)
     print(image.elf)
     if not quiet:
         told = "unchanged" if image.cached else "built"

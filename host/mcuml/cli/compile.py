@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize
+from mcuml.cli._options import Optimize, TunedFile, prepare
 
 
 def compile(
@@ -17,11 +17,12 @@ def compile(
     ] = "",
     prefix: Annotated[str, typer.Option(metavar="NAME", help="Name of the files and beginning of every symbol.")] = "model",
     optimize: Optimize = "balanced",
+    tuned: TunedFile = None,
 ) -> None:
     """Write a model as C99 for your own project. Files: <prefix>.h, <prefix>.c, <prefix>_weights.c, <prefix>.json."""
     import re
 
-    from mcuml import pipeline, render
+    from mcuml import render
     from mcuml.board import load
     from mcuml.cores import CORES
     from mcuml.errors import RequestError
@@ -35,14 +36,14 @@ def compile(
         raise RequestError("Both --board and --core were given.", "", "Give one: a board has a core.")
     if core and core not in CORES:
         raise RequestError(f"There is no core '{core}'.", f"Cores: {', '.join(CORES)}.", "Name one of them.")
-    plan = pipeline.prepare(model, optimize)
-    target = CORES.get(core)
-    if board:
-        held = load(board)
+    held = load(board) if board else None
+    target = held.cpu if held else CORES.get(core)
+    plan = prepare(model, optimize, tuned, target.name if target else "")
+    if held:
         check_fit(plan, held)
-        target = held.cpu
     words = ["mcuml", "compile", model.name, *(["--prefix", prefix] if prefix != "model" else [])]
-    command = " ".join([*words, *(["--optimize", optimize] if optimize != "balanced" else [])])
+    words += ["--optimize", optimize] if optimize != "balanced" else []
+    command = " ".join([*words, *(["--tuned", tuned.name] if tuned else [])])
     files = render.render_model(plan, prefix, command, target)
     render.write(files, output)
     typer.echo(f"{output}: {', '.join(files)}; arena {plan.arena_bytes:,} bytes, {plan.graph.macs:,} MACs", err=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize
+from mcuml.cli._options import Optimize, TunedFile, prepare
 
 
 def inspect(
@@ -14,14 +14,15 @@ def inspect(
         str, typer.Option(metavar="NAME", help="Tell all about this board instead. Exit 4 if it does not fit.")
     ] = "",
     optimize: Optimize = "balanced",
+    tuned: TunedFile = None,
 ) -> None:
     """Show operators, memory over time, and the boards that have room; with --board flash and RAM in detail."""
-    from mcuml import fit_report, pipeline, report
+    from mcuml import fit_report, report
     from mcuml.board import load, load_all
     from mcuml.cli._console import show
     from mcuml.fit import check_fit, fit
 
-    plan = pipeline.prepare(model, optimize)
+    plan = prepare(model, optimize, tuned, load(board).core if board else "")
     if not board:
         show(report.inspection(plan, [fit(plan, b) for b in load_all()]))
         return

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize
+from mcuml.cli._options import Optimize, TunedFile
 
 
 def simulate(
@@ -14,6 +14,7 @@ def simulate(
     pty: Annotated[bool, typer.Option("--pty", help="Serve a pseudo-terminal and print its path; Ctrl-C ends it.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but the path, or the device's own bytes.")] = False,
     optimize: Optimize = "balanced",
+    tuned: TunedFile = None,
 ) -> None:
     """Run the virtual board alone, as a device on a serial line. The line is stdin and stdout, or with --pty a
     pseudo-terminal that any serial program can open."""
@@ -25,7 +26,7 @@ def simulate(
     from mcuml.link.pty import serve
     from mcuml.link.virtual import VirtualBoard, counts_cycles
 
-    plan, image = firmware(model, board, quiet, simulated=True, optimize=optimize)
+    plan, image = firmware(model, board, quiet, simulated=True, optimize=optimize, tuned=tuned)
 
     counted = counts_cycles(image.board)
     times = "times are estimated" if counted else f"its clock stands still: there is no cycle model of a {image.board.core}"

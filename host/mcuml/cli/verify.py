@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize
+from mcuml.cli._options import Optimize, TunedFile, prepare
 
 
 def verify(
@@ -21,12 +21,13 @@ def verify(
     json: Annotated[str, typer.Option("--json", metavar="FILE", help="Write the findings there; '-' prints them alone.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table: only errors and --json.")] = False,
     optimize: Optimize = "balanced",
+    tuned: TunedFile = None,
 ) -> None:
     """Compare every layer with the oracle, on the host build and on the virtual board. Exit 7 if one differs."""
     import shlex
     from json import dumps
 
-    from mcuml import layer_report, pipeline, reference, results
+    from mcuml import layer_report, reference, results
     from mcuml import verify as procedure
     from mcuml.board import load
     from mcuml.cli._console import show, stages, tell
@@ -39,7 +40,7 @@ def verify(
     target = load(board or default_board())
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
-        plan = pipeline.prepare(model, optimize)
+        plan = prepare(model, optimize, tuned, target.core)
         if not board:
             try:
                 check_fit(plan, target)
