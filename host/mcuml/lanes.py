@@ -16,6 +16,19 @@ GROUP = 4  # output channels per pass of the kernel
 PAIRS = range(4, 10)  # element pairs per unrolled loop body that are worth generating
 
 
+@dataclass(frozen=True)
+class Gemm:
+    """Which matrix kernel of partials/gemm_s8.c.j2: `body` words of each column per turn of its loop, or in all unless `loop`;
+    `step` bytes from a column's word to its next, `distance` from the first pixel's column to the second's."""
+
+    body: int
+    loop: bool
+    step: int
+    distance: int
+    away: bool  # halves are rounded away from zero
+    clamp: bool  # to less than an int8's range
+
+
 @dataclass(frozen=True, eq=False)
 class Requantization:
     """int32 arrays of one value per output channel: bias, multiplier, shift (> 0 is left), as TFLite Micro computes them."""
@@ -93,6 +106,25 @@ def stream(segments: np.ndarray, reach: int, words: int, table: np.ndarray) -> n
         return None
     rows = np.stack([table[c : c + 2].reshape(-1) for c in firsts])
     return np.concatenate([lane.astype("<i2").view("<i4"), rows], 1).astype(np.int32).reshape(-1)
+
+
+def gemm(body: int, loop: bool, low: int, high: int, zero_point: int, step: int = 8, distance: int = 4) -> Gemm:
+    """The matrix kernel for results clamped to `low`..`high`.
+
+    Halves of a negative value v (less the zero point) differ: away from zero gives less than up does. But neither exceeds
+    0, for v + 1/2 < 1; so if `low` is at least the zero point, both become `low`, and the cheaper way serves."""
+    return Gemm(body, loop, step, distance, low < zero_point, (low, high) != (-128, 127))
+
+
+def gemm_stream(packed: np.ndarray, table: np.ndarray, zero_point: int) -> np.ndarray:
+    """int8 array for the matrix kernels: each of pack()'s groups with its four channels' int32 (2 * bias, multiplier, addend,
+    right shift) behind it. `table` is channel_table()'s, `zero_point` the output's; the addend is zero point + 1/2 in the
+    units of the high word."""
+    rows = table[table_order(len(table))].astype(np.int64)
+    addend = ((2 * zero_point + 1) << rows[:, 2]) >> 1
+    words = np.stack([rows[:, 0], rows[:, 1], addend, rows[:, 2]], 1).astype("<i4").view(np.int8)
+    groups = len(rows) // GROUP
+    return np.concatenate([packed.reshape(groups, -1), words.reshape(groups, -1)], 1).reshape(-1)
 
 
 def table_order(channels: int) -> list[int]:

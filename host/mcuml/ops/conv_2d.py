@@ -28,6 +28,8 @@ from mcuml.weighted import (
 )
 from mcuml.winograd import winograd
 
+COLUMNS_BYTES = 256  # of scratch for widened pixels, where more pairs than one fit
+
 
 @dataclass(frozen=True)
 class Conv2D(Operator):
@@ -121,13 +123,16 @@ def convolution(
         scaling = lanes.requantization(None if bias is None else bias.data, real)
         reach = max(128 + source.zero_point, 127 - source.zero_point)
         table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
-        body, pairs = lanes.unroll(matrix.shape[1])
-        packed = lanes.pack(matrix, reach, depth % 4 == 0, pairs)
+        body, words = lanes.unroll(matrix.shape[1])
+        packed = lanes.pack(matrix, reach, depth % 4 == 0, words)
         if table is not None and packed is not None:
             low_q, high_q = activation_range(activation, output)
-            params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
-            constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(channels)]))
-            return Kernel("conv_2d_s8", params | {"body": body, "pairs": pairs}, constants, pairs * 8, overlaps, macs)
+            gemm = lanes.gemm(body, body < words, low_q, high_q, output.zero_point)
+            block = max(1, COLUMNS_BYTES // (words * 8)) if pointwise else 1
+            params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "words": words, "gemm": gemm, "block": block}
+            stream = Constant("weights", lanes.gemm_stream(packed, table, output.zero_point))
+            scratch = block * words * 8 + (0 if pointwise or depth % 4 else depth)
+            return Kernel("conv_2d_s8", params, (stream,), scratch, overlaps, macs)
     more, channel_constants = plain(node, graph, matrix, real, activation, int32_sums)
     # One pixel's channels are written one by one while its window's later channels are still needed.
     return Kernel(
