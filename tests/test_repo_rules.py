@@ -21,6 +21,7 @@ STAGES = (
     (
         "ops",
         "geometry",
+        "floats",
         "lanes",
         "halves",
         "weighted",
@@ -175,7 +176,15 @@ def test_a_file_is_a_room(name: str) -> None:
     assert len(text.splitlines()) <= LONGEST_FILE, f"{path} is longer than {LONGEST_FILE} lines"
 
 
-SHARED = ("depthwise_lines", "elementwise", "halves", "weighted", "movement", "winograd")  # choose kernels for operators
+SHARED = (
+    "depthwise_lines",
+    "elementwise",
+    "floats",
+    "halves",
+    "weighted",
+    "movement",
+    "winograd",
+)  # choose kernels for operators
 OPERATORS = sorted(p.stem for p in (PACKAGE / "ops").glob("*.py") if not p.stem.startswith("_"))
 
 

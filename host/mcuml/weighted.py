@@ -137,22 +137,6 @@ def stored(kind: str, weights: np.ndarray) -> Constant:
     return Constant("weights", halves.bits(weights) if kind == "f16" else np.ascontiguousarray(weights))
 
 
-def unroll_f32(depth: int) -> tuple[int, int]:
-    """(elements per loop body, elements in all) for `depth` elements that are copied and can be padded: least cycles, 23
-    per element and 9 per turn of the loop."""
-    choices = [(23 * body * turns + 9 * turns, -body, body * turns) for body in range(1, 10) for turns in [-(-depth // body)]]
-    _, body, taps = min(choices)
-    return -body, taps
-
-
-def pad_f32(weights: np.ndarray, taps: int) -> Constant:
-    """float32 (at least 4, `taps`) of weights (N, K), filled up with zeros: the kernels take four channels at a time."""
-    channels, depth = weights.shape
-    padded = np.zeros((max(channels, 4), taps), np.float32)
-    padded[:channels, :depth] = weights
-    return Constant("weights", padded)
-
-
 def is_hybrid(source: Tensor, weights: Tensor) -> bool:
     """Whether a layer's activations are float32 and its weights int8."""
     return (source.dtype, weights.dtype) == HYBRID[:2]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml import halves, lanes
+from mcuml import floats, halves, lanes
 from mcuml.geometry import Axis, each_image, overlap_distance, window
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range, float_activation_range
@@ -20,10 +20,8 @@ from mcuml.weighted import (
     check_weighted,
     hybrid_kernel,
     is_hybrid,
-    pad_f32,
     plain,
     stored,
-    unroll_f32,
     weighted,
 )
 from mcuml.winograd import winograd
@@ -110,14 +108,12 @@ def convolution(
     overlaps = (Overlap(0, 0, distance),)
     if source.dtype == "float32" and groups == 1:
         low, high = float_activation_range(activation)
-        limits = {"low": low, "high": high}
         if halves.is_half(graph, matrix):
+            limits = {"low": low, "high": high}
             kernel = halves.convolution(params | limits, matrix, bias_f32(bias, channels), overlaps, macs)
             if kernel is not None:
                 return kernel
-        body, taps = unroll_f32(matrix.shape[1])
-        constants = (pad_f32(matrix, taps), bias_f32(bias, channels))
-        return Kernel("conv_2d_f32", params | limits | {"body": body, "taps": taps}, constants, taps * 8, overlaps, macs)
+        return floats.convolution(params, filters, (low, high), bias_f32(bias, channels).data, overlaps[0], macs)
     real = [] if source.dtype == "float32" else channel_scales(source, weights, output)
     if source.dtype == "int8" and groups == 1:
         scaling = lanes.requantization(None if bias is None else bias.data, real)

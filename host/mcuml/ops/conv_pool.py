@@ -7,17 +7,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml import lanes
-from mcuml.geometry import Axis, axis, each_image
+from mcuml import floats, halves, lanes
+from mcuml.geometry import Axis, axis, each_image, overlap_distance
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap, Tensor
-from mcuml.numerics import activation_range
+from mcuml.numerics import activation_range, float_activation_range
 from mcuml.ops import Operator
 from mcuml.ops.conv_2d import Conv2D
 from mcuml.ops.pool_2d import Pool2D
-from mcuml.weighted import channel_scales, weighted
+from mcuml.weighted import bias_f32, channel_scales, weighted
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 POOL = "MAX_POOL_2D"
+QUADS = ((2, 2), (1, 4), (4, 1))  # the pools that are served, height and width
 REACH = 4095  # bytes from an address register that a load can name
 WORDS = 18  # words of weights in a loop body that are worth generating
 
@@ -88,7 +89,13 @@ def fused(conv: Node, pool: Node, graph: Graph) -> Kernel | None:
         filters = weights.data.transpose(3, 1, 2, 0)
     else:
         return None
-    kernel = _int8(conv, pool, graph, filters, *both) if source.dtype == "int8" else None
+    if (both[0].taps, both[1].taps) not in QUADS:
+        return None
+    kernel = None
+    if source.dtype == "int8":
+        kernel = _int8(conv, pool, graph, filters, *both)
+    elif source.dtype == "float32" and not halves.is_half(graph, filters):
+        kernel = _float32(conv, pool, graph, filters, *both)
     if kernel is None:
         return None
     kernel = each_image(kernel, source, output)
@@ -120,8 +127,6 @@ def _int8(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical: W
     channels, kernel_h, kernel_w, depth = filters.shape
     if (middle.scale, middle.zero_point) != (output.scale, output.zero_point) or channels < 2:
         return None
-    if (vertical.taps, horizontal.taps) not in ((2, 2), (1, 4), (4, 1)):
-        return None
     rows, columns = vertical.reach, (horizontal.out - 1) * horizontal.step + horizontal.reach
     pitch = -(-rows * depth // 2) * 2
     down, right = vertical.conv.stride * depth * 2, horizontal.conv.stride * pitch * 2
@@ -140,16 +145,14 @@ def _int8(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical: W
     stream = None if table is None else lanes.stream(segments, reach, turns * body, table)
     if stream is None:
         return None
-    low, high = activation_range(conv.attrs.activation, middle)
-    more_low, more_high = activation_range(pool.attrs.activation, output)
+    low, high = _both(activation_range(conv.attrs.activation, middle), activation_range(pool.attrs.activation, output))
     params: dict[str, Any] = {
         "height": vertical.conv, "width": horizontal.conv, "out_h": vertical.out, "out_w": horizontal.out, "rows": rows,
         "columns": columns, "down": vertical.step, "in_channels": depth, "out_channels": channels, "pitch": pitch,
         "quad": quad, "step": horizontal.step * pitch, "segments": kernel_w, "turns": turns, "body": body, "whole": whole,
         "odd": channels % 2 == 1, "words": len(stream), "in_zero": source.zero_point, "out_zero": output.zero_point,
-        "low": min(max(low, more_low), more_high), "high": max(min(high, more_high), more_low),
+        "low": low, "high": high, "clamp": (low, high) != (-128, 127),
     }  # fmt: skip
-    params["clamp"] = (params["low"], params["high"]) != (-128, 127)
     slack = max(0, 2 * turns * body - kernel_h * depth - pitch % 2)
     distance = _in_place(vertical, horizontal.conv.size * depth, horizontal.out * channels)
     outputs = vertical.out * horizontal.out
@@ -161,4 +164,38 @@ def _int8(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical: W
         (columns * pitch + slack) * 2,
         (Overlap(0, 0, distance),),
         macs,
+    )
+
+
+def _both(first: tuple[Any, Any], second: tuple[Any, Any]) -> tuple[Any, Any]:
+    """(lowest, highest) of values that are clamped to `first` and then to `second`."""
+    low, high = (min(max(end, second[0]), second[1]) for end in first)
+    return low, high
+
+
+def _float32(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical: Windows, horizontal: Windows) -> Kernel:
+    """The kernel for `filters` (N, KH, KW, C)."""
+    _, _, bias, _ = weighted(conv, graph)
+    channels, taps, _, depth = filters.shape
+    low, high = _both(*(float_activation_range(node.attrs.activation) for node in (conv, pool)))
+    found = floats.windows(vertical.conv, horizontal.conv, depth)
+    params = {
+        "height": vertical.conv, "width": horizontal.conv, "out_h": vertical.out, "out_w": horizontal.out,
+        "pool_h": vertical.taps, "pool_w": horizontal.taps, "in_channels": depth, "out_channels": channels,
+        "low": low, "high": high, "clamp": floats.clamp(low, high), "largest": True, **found.params,
+    }  # fmt: skip
+    pooled = [
+        Axis(w.conv.size, w.out, w.reach, w.step, 1, w.conv.pad) for w in (vertical, horizontal)
+    ]  # fmt: skip
+    # An output's first channels are written while its windows are still read.
+    distance = overlap_distance(pooled[0], pooled[1], depth, channels, 4) + channels * 4
+    outputs, length = vertical.out * horizontal.out, horizontal.conv.taps * depth
+    return Kernel(
+        "conv_pool_f32",
+        params,
+        (floats.padded(filters.reshape(channels, -1), "weights"), floats.padded(bias_f32(bias, channels).data, "bias")),
+        0 if found.direct else 4 * taps * length * 4,
+        (Overlap(0, 0, distance),),
+        outputs * 4 * filters.size,
+        outputs * floats.cycles(found, taps, length, channels),
     )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml import halves, lanes
+from mcuml import floats, halves, lanes
 from mcuml.geometry import Axis
 from mcuml.graph import Constant, Graph, Kernel, Node
 from mcuml.numerics import activation_range, float_activation_range
@@ -19,7 +19,6 @@ from mcuml.weighted import (
     check_weighted,
     hybrid_kernel,
     is_hybrid,
-    pad_f32,
     plain,
     stored,
     weighted,
@@ -79,9 +78,7 @@ def dense(node: Node, graph: Graph, matrix: np.ndarray, activation: str, int32_s
         low, high = float_activation_range(activation)
         if depth > 1 and halves.is_half(graph, matrix):
             return halves.dense(params | {"low": low, "high": high}, matrix, bias_f32(bias, rows), macs)
-        body = max(b for b in range(1, 10) if depth % b == 0)
-        constants = (pad_f32(matrix, depth), bias_f32(bias, rows))
-        return Kernel("fully_connected_f32", params | {"low": low, "high": high, "body": body}, constants, macs=macs)
+        return floats.dense(params, matrix, (low, high), bias_f32(bias, rows), macs)
     real = [] if source.dtype == "float32" else channel_scales(source, weights, output)
     if weights.quant is not None and weights.quant.per_tensor:
         # GetQuantizedConvolutionMultipler: the product of the two scales is a float, unlike a convolution's.
