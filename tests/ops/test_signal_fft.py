@@ -19,6 +19,21 @@ CASES = [
         for dtype in ("int16", "int32", "float32")
         for rows, length, short in (((), 4, 0), ((), 8, 3), ((2,), 16, 0), ((2, 3), 64, 5), ((), 128, 0), ((1,), 512, 32))
     ),
+    *(  # with stages of 3 and 5
+        (name, dtype, (*rows, length), short)
+        for name in ("SignalRfft", "SignalIrfft")
+        for dtype in ("int16", "int32", "float32")
+        for rows, length, short in (
+            ((), 6, 1),
+            ((), 10, 0),
+            ((2,), 12, 3),
+            ((), 18, 0),
+            ((), 50, 1),
+            ((), 120, 0),
+            ((2,), 400, 7),
+            ((), 480, 0),
+        )
+    ),
 ]
 
 
@@ -59,7 +74,10 @@ test_matches_tflite_micro = compare(CASES, make, exact=True)
         ("SignalWindow", "int8", (8,), dict(shift=1), "must be int16"),
         ("SignalEnergy", "int16", (8,), dict(start_index=0, end_index=5), "not inside"),
         ("SignalRfft", "int16", (8,), dict(T=2, fft_length=8), "option T"),
-        ("SignalRfft", "int16", (6,), dict(T=7, fft_length=6), "power of two"),
+        ("SignalRfft", "int16", (6,), dict(T=7, fft_length=7), "even number"),
+        ("SignalRfft", "int16", (14,), dict(T=7, fft_length=14), "factor 7"),
+        ("SignalIrfft", "int16", (44,), dict(T=7, fft_length=44), "factor 11"),
+        ("SignalRfft", "int16", (2,), dict(T=7, fft_length=2), "even number"),
         ("SignalRfft", "int16", (10,), dict(T=7, fft_length=8), "rows"),
         ("SignalIrfft", "int16", (8,), dict(T=7, fft_length=8), "rows"),
         ("SignalFftAutoScale", "int16", (2, 4), {}, "of rank 1"),

@@ -7,7 +7,8 @@ from mcuml import reference
 from mcuml.errors import ModelError
 from mcuml.ops.signal_fft import TYPES
 from modelmaker import const, custom, model, op, tensor
-from ops.harness import compare, lowered
+from ops.builds import Host
+from ops.harness import Case, compare, lowered
 
 CASES = [
     *(
@@ -65,6 +66,19 @@ def make(rng, name, *details):
 
 
 test_matches_tflite_micro = compare(CASES, make, exact=True, samples=SAMPLES, sequence=True)
+
+
+@pytest.mark.parametrize("prefill, first", [(False, 2), (True, 0)])
+def test_a_full_frame_behind_one_that_is_not_is_the_oracles(prefill, first):
+    """Four frames of 5 every 2 samples: without prefill the third is the first to be full, and the flag tells of none."""
+    x, nodes, _ = build("framer", (2, 8), 5, 2, prefill)
+    y, valid = nodes[0].outputs
+    case = Case(model(nodes[:1], [x], [y, valid]), kinds=("ramp", "random"))
+    (frames, flag), (later, full) = Host([case]).sequence(case, case.inputs, 0)
+    (wanted, wanted_flag), (wanted_later, _) = case.expected
+    assert flag == wanted_flag.tobytes() == bytes([prefill]) and full == b"\1"
+    assert np.array_equal(np.frombuffer(frames, np.int16).reshape(wanted.shape)[:, first:], wanted[:, first:])
+    assert later == wanted_later.tobytes()
 
 
 def test_what_the_oracle_did_not_write_is_not_told():

@@ -1,7 +1,7 @@
 """From samples to a spectrum and back: SignalWindow, SignalFftAutoScale, SignalRfft, SignalIrfft, SignalEnergy.
 
-Transforms reproduce KISS FFT's arithmetic (kiss_fft.c, tools/kiss_fftr.c), which TFLite Micro calls: radix 4, in fixed
-point with each stage halved or quartered and every product rounded."""
+Transforms reproduce KISS FFT's arithmetic (kiss_fft.c, tools/kiss_fftr.c), which TFLite Micro calls: in fixed point
+each stage is divided by its radix and every product rounded."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ class Energy(Signal):
 class Transform(Signal):
     """SignalRfft: rows of up to fft_length samples, zeros behind them, to fft_length/2 + 1 complex numbers; SignalIrfft: back.
 
-    The length must be a power of two: for other factors KISS FFT has further kernels, which mcuml lacks."""
+    The length must be even and have no prime factor above 5: for others TFLite Micro's KISS FFT wants heap memory, which it
+    does not get (kf_bfly_generic), and crashes."""
 
     inverse: bool
 
@@ -102,8 +103,10 @@ class Transform(Signal):
         length, (source,), (target,) = self.options["fft_length"], inputs, outputs
         require(source.dtype == target.dtype, node, graph, "its output's type must be its input's.")
         require(self.options["T"] == TYPES[source.dtype], node, graph, f"its option T is {self.options['T']}, another type's.")
-        power = 4 <= length <= MAX_LENGTH and length & (length - 1) == 0
-        require(power, node, graph, f"its length {length} is not a power of two from 4 to {MAX_LENGTH}.")
+        even = 4 <= length <= MAX_LENGTH and length % 2 == 0
+        require(even, node, graph, f"its length {length} is not an even number from 4 to {MAX_LENGTH}.")
+        most = max(_factors(length // 2))
+        require(most <= 5, node, graph, f"its length {length} has the factor {most}; TFLite Micro transforms 2, 3, 4 and 5.")
         require(source.shape[:-1] == target.shape[:-1], node, graph, "its output must have its input's rows.")
         if self.inverse:
             right = source.shape[-1] == length + 2 and target.shape[-1] == length
@@ -114,16 +117,33 @@ class Transform(Signal):
     def lower(self, node: Node, graph: Graph) -> Kernel:
         source, points = graph.tensors[node.inputs[0]], self.options["fft_length"] // 2
         sign = 1.0 if self.inverse else -1.0
-        turns = _turns(source.dtype, points * 3 // 4, lambda i: sign * 2 * math.pi * i / points)
+        factors = _factors(points)
+        turns = _turns(source.dtype, points if max(factors) != 4 else points * 3 // 4, lambda i: sign * 2 * math.pi * i / points)
         halves = _turns(source.dtype, points // 2, lambda i: sign * math.pi * ((i + 1) / points + 0.5))
         rows = math.prod(source.shape[:-1])
         params = {
             "op": "irfft" if self.inverse else "rfft", "kind": KINDS[source.dtype], "rows": rows, "length": source.shape[-1],
-            "points": points,
+            "points": points, "radices": tuple(sorted(set(factors))),
         }  # fmt: skip
-        constants = (*operand_constants(node, graph), Constant("turns", turns), Constant("halves", halves))
+        constants = (
+            *operand_constants(node, graph),
+            Constant("turns", turns),
+            Constant("halves", halves),
+            Constant("factors", np.array(factors, np.uint16)),
+        )
         macs = rows * points * (2 * points.bit_length() + 2)
         return Kernel("signal_fft", params, constants, macs=macs)
+
+
+def _factors(points: int) -> list[int]:
+    """The radices of the stages, in the order of KISS FFT's kf_factor: fours, then twos, threes, fives, ..."""
+    found, p = [], 4
+    while points > 1:
+        while points % p:
+            p = {4: 2, 2: 3}.get(p, p + 2)
+        found.append(p)
+        points //= p
+    return found
 
 
 def _turns(dtype: str, count: int, phase: Callable[[int], float]) -> np.ndarray:
