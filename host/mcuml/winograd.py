@@ -44,7 +44,7 @@ def winograd(node: Node, graph: Graph, vertical: Axis, horizontal: Axis, activat
     body = max(b for b in range(1, LONGEST_BODY + 1) if pairs % b == 0)
     params: Mapping[str, Any] = {
         "height": vertical, "width": horizontal, "in_channels": depth, "out_channels": channels, "low": low, "high": high,
-        "in_zero": source.zero_point, "out_zero": output.zero_point, "pairs": pairs, "body": body,
+        "in_zero": source.zero_point, "out_zero": output.zero_point, "pairs": pairs, "body": body, "add": None, "strip": 8,
     }  # fmt: skip
     constants = (Constant("weights", transformed(filters)), Constant("channels", table))
     copied = 0 if depth % 4 == 0 else 24

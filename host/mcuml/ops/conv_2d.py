@@ -126,6 +126,7 @@ def convolution(
             gemm = lanes.gemm(body, body < words, low_q, high_q, output.zero_point)
             block = max(1, COLUMNS_BYTES // (words * 8)) if pointwise else 1
             params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "words": words, "gemm": gemm, "block": block}
+            params |= {"add": None, "strip": 2 * block}
             stream = Constant("weights", lanes.gemm_stream(packed, table, output.zero_point))
             scratch = block * words * 8 + (0 if pointwise or depth % 4 else depth)
             return Kernel("conv_2d_s8", params, (stream,), scratch, overlaps, macs)

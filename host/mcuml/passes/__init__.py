@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mcuml.graph import Graph, verify
-from mcuml.passes import dead_nodes, drop_channels, drop_noop_quantize, fold_constants, fuse_pool
+from mcuml.passes import dead_nodes, drop_channels, drop_noop_quantize, fold_constants, fuse_add, fuse_pool
 
 # Folding and dropping leave nodes that nobody reads; channels are dropped once those readers are gone. Joined nodes hold the
 # nodes that they were made of, so they come last.
-PIPELINE = (fold_constants, drop_noop_quantize, dead_nodes, drop_channels, fuse_pool)
+PIPELINE = (fold_constants, drop_noop_quantize, dead_nodes, drop_channels, fuse_pool, fuse_add)
 
 
 def run(graph: Graph) -> Graph:
