@@ -1,21 +1,22 @@
-"""What `mcuml inspect --board` tells beforehand, against linked images: flash to 2 %, RAM to the byte (to 8 of them for
-models that need a C library's variables)."""
+"""What `mcuml inspect --board` tells beforehand, against linked images: to the byte where a compiler serves the core, and
+where the figures of data/code_sizes.json must do, flash within the margin that is told with it (2 % of what was measured) and
+RAM to the byte (to 8 of them for models that need a C library's variables)."""
 
 from __future__ import annotations
 
-import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
 from commandline import DIGITS, ROOT, cache_folder, in_process
-from mcuml import bench, build, code_size, pipeline, toolchain
+from mcuml import bench, build, code_size, pio, pipeline, toolchain, trial_link
 from mcuml.board import Board, load, load_all
 from mcuml.code_size import Function, read
 from mcuml.errors import FitError
-from mcuml.fit import advice, check_fit, fit, peak
+from mcuml.fit import Fit, advice, check_fit, fit, fit_linked, peak
 from mcuml.render import render_model
 from test_models import MODELS
 
@@ -25,25 +26,51 @@ CORES = {b.core: b.name for b in load_all() if b.cpu.zig_target or b.cpu.gcc}  #
 MEASURE = "run: python tools/measure_code.py examples/digits MODELS --cases"
 
 
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCUML_CACHE", str(cache_folder()))
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that holds the digits as they are now, whatever data/code_sizes.json does."""
+    held = code_size._table()
+    columns = len(held["cores"])
+    functions: dict[str, list] = {}
+    for f in code_size.demand(PLAN).functions:
+        entry = {"text": f.text, "signature": list(f.signature), "length": f.length, "size": [100] * columns}
+        functions.setdefault(f.family, []).append({**entry, "needs": {}, "code": {}})
+    figures = {name: {**known, "firmware": code_size.firmware_digest()} for name, known in held["figures"].items()}
+    monkeypatch.setattr(code_size, "_table", lambda: {**held, "figures": figures, "functions": functions})
+
+
 def link(plan, board: Board) -> build.Image:
-    with mock.patch.dict(os.environ, {"MCUML_CACHE": str(cache_folder())}):
-        return build.build_firmware(bench.firmware_files(plan, board), board)
+    return build.build_firmware(bench.firmware_files(plan, board), board)
+
+
+def linked(plan, board: Board) -> Fit:
+    return fit_linked(bench.firmware_files(plan, board), board)
 
 
 def judge(plan, board: Board) -> None:
-    told, image = fit(plan, board), link(plan, board)
-    assert told.flash_needed == pytest.approx(image.flash_bytes, rel=WITHIN), f"the code has changed; {MEASURE}"
+    told, known, image = fit(plan, board), linked(plan, board), link(plan, board)
+    assert (known.flash_needed, known.estimate.weights) == (image.flash_bytes, image.weights_bytes)
+    assert known.estimate.ram == image.ram_bytes and known.ram_needed == image.ram_bytes + build.STACK_BYTES
     assert told.estimate.weights == image.weights_bytes
-    off = 0 if plan.graph.scheme == "int8" else 8  # expf's errno and its alignment, in GNU's library
-    assert abs(told.estimate.ram - image.ram_bytes) <= off and told.ram_needed == told.estimate.ram + build.STACK_BYTES
+    off = told.flash_needed - image.flash_bytes
+    about = f"estimated {100 * off / image.flash_bytes:+.1f} % off, {len(told.estimate.guessed)} guesses; {MEASURE}"
+    print(about)
+    assert abs(off) <= told.estimate.margin, about
+    assert told.estimate.guessed or abs(off) <= WITHIN * image.flash_bytes, about
+    assert abs(told.estimate.ram - image.ram_bytes) <= (0 if plan.graph.scheme == "int8" else 8)  # expf's errno, in GNU's library
 
 
 @pytest.mark.parametrize("board", ["nano33ble", "pico"])
-def test_the_digits_are_told_to_two_percent(board: str) -> None:
+def test_the_digits_are_told_to_the_byte(board: str) -> None:
     judge(PLAN, load(board))
 
 
-def test_a_float_model_is_told_to_two_percent(shared: Path) -> None:
+def test_a_float_model_is_told_to_the_byte(shared: Path) -> None:
     judge(pipeline.prepare(shared / "models" / "cnn_on_mcu" / "10_fashion_mnist_float16_model.tflite"), load("nano33ble"))
 
 
@@ -57,6 +84,49 @@ def test_every_model_on_every_core(name: str, core: str, kind: str, shared: Path
     if not toolchain.preferred(board.cpu):
         pytest.skip(f"There is no {kind} for {core} here; CONTRIBUTING.md tells how to get one.")
     judge(pipeline.prepare(shared / "models" / f"{name}.tflite"), board)
+
+
+def test_what_was_linked_once_starts_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = load("nano33ble")
+    before = linked(PLAN, board)
+    toolchain.find(board.cpu)
+    monkeypatch.setattr(pio, "call", mock.Mock(side_effect=AssertionError("a compiler was started")))
+    assert linked(PLAN, board) == before
+    other = replace(PLAN, graph=replace(PLAN.graph, name="other"))
+    with pytest.raises(AssertionError, match="a compiler was started"):
+        linked(other, board)
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"flash": 1}', "[]"])
+def test_damaged_sizes_are_found_anew(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCUML_CACHE", str(tmp_path))
+    board = load("nano33ble")
+    before = linked(PLAN, board)
+    (kept,) = (tmp_path / "sizes").glob("*.json")
+    kept.write_text(damage, encoding="utf-8")
+    assert linked(PLAN, board) == before
+
+
+def test_objects_of_the_firmware_are_shared_but_for_those_that_know_the_model() -> None:
+    project = {"src/a.c": '#include "b.h"\n', "src/b.h": '#include "../model.h"\n', "lib/model/model.h": "", "src/c.h": ""}
+    assert trial_link._included(project["src/a.c"], project) == {"b.h", "model.h"}
+
+
+def test_a_model_that_fits_nowhere_is_told_to_the_byte(tmp_path: Path) -> None:
+    needs = linked(PLAN, load("nano33ble"))
+    least = (needs.flash_needed, needs.ram_needed)
+    exact = shrunk(tmp_path, "nano33bla", *least)
+    assert linked(PLAN, exact).fits and link(PLAN, exact).flash_bytes == least[0]
+    scarce = linked(PLAN, shrunk(tmp_path, "nano33blb", least[0] - 4, least[1] - 8))
+    assert (scarce.flash_over, scarce.ram_over, scarce.close) == (4, 8, False)
+
+
+def test_without_a_compiler_inspect_says_that_it_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolchain, "_gcc", lambda core: None)
+    monkeypatch.setattr(toolchain, "_zig", lambda core: None)
+    done = in_process("inspect", DIGITS, "--board", "nano33ble")
+    assert done.exit_code == 0 and "code estimated from figures of" in done.stdout and "as linked" not in done.stdout
+    assert "The sizes are estimates: There is no C compiler for Arm Cortex-M4F." in done.stderr
 
 
 def shrunk(tmp_path: Path, name: str, flash: int, ram: int) -> Board:
@@ -81,7 +151,7 @@ def test_the_linker_is_of_the_same_opinion(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("share", "refused"), [(0.97, True), (0.985, False), (1.0, False), (1.015, False), (1.2, False)])
-def test_what_is_close_is_left_to_the_linker(share: float, refused: bool, tmp_path: Path) -> None:
+def test_what_is_close_is_left_to_the_linker(share: float, refused: bool, tmp_path: Path, measured: None) -> None:
     needs = fit(PLAN, load("nano33ble"))
     board = shrunk(tmp_path, "nano33bld", round(needs.flash_needed * share) // 4 * 4, 1 << 16)
     assert fit(PLAN, board).close == (0.98 < share < 1.02)
@@ -95,7 +165,8 @@ def test_what_is_close_is_left_to_the_linker(share: float, refused: bool, tmp_pa
 def test_inspect_tells_all_about_one_board(tmp_path: Path) -> None:
     done = in_process("inspect", DIGITS, "--board", "nano33ble")
     assert done.exit_code == 0 and "fits" in done.stdout and "pico" not in done.stdout
-    needs = fit(PLAN, load("nano33ble"))
+    needs = linked(PLAN, load("nano33ble"))
+    assert f"as linked with {needs.estimate.basis}" in done.stdout
     for number in (needs.flash_needed, needs.estimate.code, needs.estimate.weights, needs.ram_needed, PLAN.arena_bytes):
         assert f"{number:,}" in done.stdout
     board = shrunk(tmp_path, "tiny", 9000, needs.ram_needed - 100)
@@ -122,6 +193,15 @@ def test_every_core_that_builds_was_measured() -> None:
     assert {f"zig {core}" for core in CORES} | {f"gcc {core}" for core in CORES} <= set(table)
 
 
+def test_the_figures_are_of_this_code(shared: Path) -> None:
+    """Stale figures widen the margin of an estimate and make nothing wrong; hence a notice, no failure."""
+    told = {name: fit(pipeline.prepare(shared / "models" / f"{name}.tflite"), load("nano33ble")).estimate for name in MODELS}
+    stale = {name: estimate.guessed for name, estimate in told.items() if estimate.guessed}
+    if stale:
+        names = next(iter(stale.values()))
+        pytest.xfail(f"data/code_sizes.json lacks functions of {len(stale)} models, such as {names}; {MEASURE}")
+
+
 def test_functions_are_read_from_the_c() -> None:
     functions, (calls, arguments, numbers) = read(render_model(PLAN)["model.c"])
     held = {f.name: f for f in functions}
@@ -131,7 +211,42 @@ def test_functions_are_read_from_the_c() -> None:
     assert not held["clamp_s32"].stands
 
 
-FAMILIES = {"gemm_s8_16": "gemm_s8", "gemm_f32_1x8": "gemm_f32", "depthwise_3x3_1": "depthwise", "widen_s8": "widen_s8"}
+TEXT = """#define LIMIT 3
+static const int8_t steps[2] = {1, 2};
+#if FAST
+static inline int32_t help(int32_t x)
+{
+    return x + LIMIT;
+}
+#else
+static inline int32_t help(int32_t x)
+{
+    return x - -LIMIT;
+}
+#endif
+static MCU_NOINLINE int32_t first(int32_t x)
+{
+    return help(x) + steps[1];
+}
+static MCU_NOINLINE int32_t second(int32_t x)
+{
+    return x;
+}
+int model_invoke(void *arena)
+"""
+CHANGES = {"LIMIT 3": "LIMIT 4", "{1, 2}": "{1, 3}", "x + LIMIT": "LIMIT + x", "- -LIMIT": "+ LIMIT", "+ steps": "- steps"}
+
+
+@pytest.mark.parametrize("part", CHANGES)
+def test_a_function_is_another_when_anything_that_it_uses_is(part: str) -> None:
+    before, after = ({f.name: f.text for f in read(text)[0]} for text in (TEXT, TEXT.replace(part, CHANGES[part])))
+    assert before["first"] != after["first"] and before["second"] == after["second"]
+
+
+FAMILIES = {
+    "gemm_s8_16": "gemm_s8", "gemm_f32_1x8": "gemm_f32", "depthwise_3x3_1": "depthwise", "widen_s8": "widen_s8",
+    "conv_pool_s8_3x1x2_4_8_rows": "conv_pool_s8_rows", "max_pool_2d_s8": "max_pool_2d_s8", "softmax_s16_s16": "softmax_s16_s16",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -139,7 +254,7 @@ def test_variants_are_of_one_family(name: str) -> None:
     assert Function(name, "", (), 1, True).family == FAMILIES[name]
 
 
-def test_a_function_that_was_never_measured_widens_the_margin() -> None:
+def test_a_function_that_was_never_measured_widens_the_margin(measured: None) -> None:
     known = code_size.demand(PLAN)
     longer = [f for f in known.functions if f.stands]
     other = tuple(Function("quite_new", "0", (), 4000, True) if f is longer[0] else f for f in known.functions)
@@ -148,3 +263,10 @@ def test_a_function_that_was_never_measured_widens_the_margin() -> None:
     guessed = code_size.estimate(type(known)(**{**vars(known), "functions": other}), board.cpu, board.name)
     assert not plain.guessed and guessed.guessed == ("quite_new",) and guessed.margin > 1.5 * plain.margin
     assert re.search("gcc|zig", plain.basis)
+
+
+def test_a_changed_firmware_widens_the_margin(measured: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = fit(PLAN, load("nano33ble")).estimate
+    monkeypatch.setattr(code_size, "firmware_digest", lambda: "another")
+    changed = fit(PLAN, load("nano33ble")).estimate
+    assert changed.code == plain.code and "firmware" in changed.guessed and changed.margin > 1.5 * plain.margin

@@ -39,7 +39,7 @@ STAGES = (
     ("schedule", "tuned"),
     ("pipeline",),
     ("render",),
-    ("elf_sizes", "toolchain", "compiler_output", "pio", "hostbuild", "build"),
+    ("elf_sizes", "toolchain", "compiler_output", "pio", "hostbuild", "build", "trial_link"),
     ("link", "run"),
     ("code_size", "fit"),
     ("host_model", "trace", "bench", "doctor", "verify", "tune"),

@@ -1,8 +1,20 @@
 """The table of data/code_sizes.json: made of what cores measured, joined with an older one, and written one entry a line."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from mcuml.code_size import Demand
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to measure: what it demands, and its C by file. whole: users have such models; it is no test of an operator."""
+
+    name: str
+    demand: Demand
+    files: Mapping[str, str]
+    whole: bool = True
 
 
 def tabulate(measured: dict[str, tuple[dict, dict]]) -> dict:
@@ -29,14 +41,29 @@ def tabulate(measured: dict[str, tuple[dict, dict]]) -> dict:
     }  # fmt: skip
 
 
-def unmeasured(models: list[tuple[Demand, str, str]], table: dict) -> list[tuple[Demand, str, str]]:
-    """The models with a function that the table lacks, as it is now or with these constants."""
-    held = {(e["text"], tuple(e["signature"])) for family in table["functions"].values() for e in family}
-    return [m for m in models if any(f.stands and (f.text, f.signature) not in held for f in m[0].functions)]
+def lacking(models: list[Model], table: dict, columns: set[str]) -> list[Model]:
+    """The models with a function that the table lacks in one of `columns`, as it is now or with these constants."""
+    if not columns <= set(table["cores"]):
+        return models
+    places = [table["cores"].index(name) for name in columns]
+    held = {
+        (e["text"], tuple(e["signature"]))
+        for family in table["functions"].values()
+        for e in family
+        if all(e["size"][n] is not None for n in places)
+    }
+    return [m for m in models if any(f.stands and (f.text, f.signature) not in held for f in m.demand.functions)]
+
+
+def thinned(table: dict, models: list[Model]) -> dict:
+    """`table` without the functions that none of `models` has."""
+    current = {f.text for m in models for f in m.demand.functions}
+    kept = {family: [e for e in entries if e["text"] in current] for family, entries in table["functions"].items()}
+    return {**table, "functions": {family: entries for family, entries in kept.items() if entries}}
 
 
 def merged(old: dict, new: dict) -> dict:
-    """`new` with what only `old` has: functions, columns of cores, and the fit of the calls, for which few models are too few."""
+    """`new` with what only `old` has: functions, columns of cores, and the fit of the calls where it has none."""
     cores = [*old["cores"], *(c for c in new["cores"] if c not in old["cores"])]
     functions: dict[str, dict[tuple, dict]] = {}
     for table in (old, new):
@@ -54,29 +81,14 @@ def merged(old: dict, new: dict) -> dict:
     figures = {}
     for core in cores:
         before, after = old["figures"].get(core, {}), new["figures"].get(core, {})
-        figures[core] = {**after, **before, **{k: after[k] for k in ("base", "ram", "compiler") if k in after}}
+        figures[core] = {
+            **after,
+            **before,
+            **{k: after[k] for k in ("base", "ram", "compiler", "firmware", "invoke") if k in after},
+        }
         figures[core]["libraries"] = {**before.get("libraries", {}), **after.get("libraries", {})}
     ordered = {f: sorted(e.values(), key=lambda e: (e["text"], str(e["signature"]))) for f, e in sorted(functions.items())}
     return {"cores": cores, "figures": figures, "functions": ordered}
-
-
-def without(table: dict, compiler: str) -> dict:
-    """`table` without the columns of `compiler`."""
-    keep = [n for n, core in enumerate(table["cores"]) if not core.startswith(compiler)]
-    cores = [table["cores"][n] for n in keep]
-
-    def cut(e: dict) -> dict:
-        return {
-            **e,
-            "size": [e["size"][n] for n in keep],
-            **{k: {c: v for c, v in e[k].items() if c in cores} for k in ("needs", "code")},
-        }
-
-    return {
-        "cores": cores,
-        "figures": {core: table["figures"][core] for core in cores},
-        "functions": {family: [cut(e) for e in entries] for family, entries in table["functions"].items()},
-    }
 
 
 def compact(table: dict) -> str:

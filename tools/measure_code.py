@@ -1,37 +1,35 @@
 """Measures the bytes of the generated C and of the firmware on every core that builds here, for data/code_sizes.json.
 
-usage: measure_code.py MODELS... [--cases] [--keep | --compiler NAME] [-o FILE] [--only SUBSTRING]
+usage: measure_code.py MODELS... [--cases] [--all] [-o FILE]
 
-MODELS are .tflite files or folders of them. Each is compiled for each core with each of its compilers, as mcuml builds it.
-Run it again, with --keep, when kernels or the firmware have changed: tests/test_fit.py says when the figures no longer hold.
-All cases of tests/ops on all cores take a quarter of an hour.
+MODELS are .tflite files or folders of them. Only those with a function that FILE lacks are linked, for each core with each
+of its compilers, as mcuml builds them: a minute or two after a few kernels have changed, a quarter of an hour with --all.
+With --cases what no model has any more leaves FILE. --check measures nothing: it says what FILE lacks and ends with 1.
 """
 
 import argparse
-import hashlib
 import importlib
 import json
 import os
-import subprocess
 import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
-from code_table import compact, merged, tabulate, unmeasured, without
-from elftools.elf.elffile import ELFFile
+from code_table import Model, compact, lacking, merged, tabulate, thinned
+from elf_functions import flash_of, functions_in, pieces
 
-from mcuml import assets, board, pio, pipeline, toolchain
-from mcuml.build import COMMON_FLAGS, FIRMWARE_FLAGS, STACK_BYTES
-from mcuml.code_size import Demand, demand, read
+from mcuml import board, pipeline, toolchain
+from mcuml.build import project_files
+from mcuml.code_size import demand, firmware_digest
 from mcuml.cores import CORES
 from mcuml.elf_sizes import sizes
 from mcuml.errors import BuildError, UserError
-from mcuml.render import COMPILER_FLAGS, render_file, render_model
+from mcuml.render import render_model
 from mcuml.run.firmware import config_header
+from mcuml.trial_link import Workshop, workshop
 
+ROOT = Path(__file__).parents[1]
 STUB = """
 #include "model.h"
 const model_tensor model_input_info[1] = {{"", MODEL_INT8, 1, {16}, 16, 1, 0}};
@@ -41,261 +39,163 @@ void *model_input(void *arena, int index) { (void)index; return arena; }
 const void *model_output(const void *arena, int index) { (void)index; return arena; }
 int model_invoke(void *arena) { (void)arena; return 0; }
 """
-STUB_BYTES = 16  # of its input and of its arena
-OWN = ("model_init", "model_input", "model_output", "model_invoke")
+STUB_BYTES = 1024  # of its input and of its arena; fewer would change how RISC-V's linker reaches what lies behind them
+MODEL_OBJECT, STUB_OBJECT = "lib_model_model.o", "stub.o"
+ENOUGH = 8  # whole models for a fit of the layers' calls, which has four terms
 
 
-class Bench:
-    """A folder in which one core's compiler works."""
-
-    def __init__(self, target, folder: Path):
-        self.target, self.folder, self.tools = target, folder, toolchain.find(target.cpu)
-        (folder / "linker.ld").write_text(render_file("linker.ld.j2", board=target, version="", stack_bytes=STACK_BYTES))
-
-    def call(self, *words: str) -> None:
-        done = subprocess.run([*self.tools.command, *self.tools.machine, *words], cwd=self.folder, env=pio.environment(),
-                              capture_output=True, text=True, check=False)  # fmt: skip
-        if done.returncode:
-            raise SystemExit(f"{' '.join(words)}\n{done.stderr}")
-
-    def compile(self, text: str, name: str, flags) -> Path:
-        (self.folder / f"{name}.c").write_text(text)
-        self.call(*flags, *COMMON_FLAGS, *self.tools.compile, "-c", f"{name}.c", "-o", f"{name}.o")
-        return self.folder / f"{name}.o"
-
-    def link(self, *more: str) -> Path:
-        objects = [f"firmware{n}.o" for n in range(self.count)] + ["stub.o"]
-        self.call(*self.tools.link, "-Wl,--gc-sections", "-T", "linker.ld", *objects, *more,
-                  *(f"-l{lib}" for lib in self.tools.libs), "-o", "image.elf")  # fmt: skip
-        return self.folder / "image.elf"
-
-    def firmware(self, header: str) -> None:
-        """Compile the firmware for a stub of a model."""
-        root = assets.folder("firmware")
-        (self.folder / "model.h").write_text(header)
-        config = config_header(board="", vendor=self.target.vendor, clock_hz=self.target.clock_hz, model_id="",
-                               model_sha256="0" * 64, input_bytes=STUB_BYTES)  # fmt: skip
-        (self.folder / "mcuml_config.h").write_text(config)
-        sources = [*root.glob("*.c"), root / "ports" / "virtual" / "port.c",
-                   root / "platforms" / "bare" / "startup" / f"{self.target.cpu.arch}.c"]  # fmt: skip
-        sources += [path for place in self.tools.sources for path in Path(place).glob("*.c")]
-        self.count = len(sources)
-        for n, path in enumerate(sources):
-            self.call(*FIRMWARE_FLAGS, *COMMON_FLAGS, *self.tools.compile, f"-I{self.folder}", f"-I{root}", "-c", str(path),
-                      "-o", f"firmware{n}.o")  # fmt: skip
-        self.compile(STUB, "stub", COMPILER_FLAGS)
+def stub() -> dict[str, str]:
+    """A model that does nothing, as for build_firmware()."""
+    plan = pipeline.prepare(ROOT / "examples" / "digits" / "digits_int8.tflite")
+    header = render_model(plan)["model.h"].replace(f"_ARENA_BYTES {plan.arena_bytes}", f"_ARENA_BYTES {STUB_BYTES}")
+    assert f"_ARENA_BYTES {STUB_BYTES}" in header
+    config = config_header(board="", vendor="", clock_hz=1, model_id="", model_sha256="0" * 64, input_bytes=STUB_BYTES)
+    return {"model.c": STUB, "model_weights.c": "", "model.h": header, "mcuml_config.h": config}
 
 
-def stub_header() -> str:
-    plan = pipeline.prepare(Path(__file__).parents[1] / "examples" / "digits" / "digits_int8.tflite")
-    text = render_model(plan)["model.h"].replace(f"_ARENA_BYTES {plan.arena_bytes}", f"_ARENA_BYTES {STUB_BYTES}")
-    assert f"_ARENA_BYTES {STUB_BYTES}" in text
-    return text
-
-
-def sections(path: Path) -> dict[int, tuple[str, int]]:
-    """Number -> (name, bytes) of what an object brings into flash."""
-    with path.open("rb") as file:
-        return {
-            n: (s.name, -(-s["sh_size"] // 4) * 4)
-            for n, s in enumerate(ELFFile(file).iter_sections())
-            if s["sh_flags"] & 2
-            and s["sh_size"]
-            and s["sh_type"] != "SHT_NOBITS"
-            and s.name.startswith((".text", ".rodata", ".data"))
-        }
-
-
-def references(path: Path) -> dict[int, tuple[set[int], set[str]]]:
-    """Section number -> (sections, undefined symbols) that its code names."""
-    found: dict[int, tuple[set[int], set[str]]] = {}
-    with path.open("rb") as file:
-        elf = ELFFile(file)
-        symbols = list(elf.get_section_by_name(".symtab").iter_symbols())
-        for section in elf.iter_sections():
-            if section["sh_type"] in ("SHT_REL", "SHT_RELA"):
-                there = found.setdefault(section["sh_info"], (set(), set()))
-                for r in section.iter_relocations():
-                    symbol = symbols[r["r_info_sym"]]
-                    if symbol["st_shndx"] == "SHN_UNDEF":
-                        there[1].add(symbol.name)
-                    elif isinstance(symbol["st_shndx"], int):
-                        there[0].add(symbol["st_shndx"])
-    return found
-
-
-def pieces(elf: Path) -> dict[str, int]:
-    """What lies in flash: first symbol at an address -> bytes to the next one."""
-    with elf.open("rb") as file:
-        held = ELFFile(file)
-        spans = {n: (s["sh_addr"], s["sh_addr"] + s["sh_size"]) for n, s in enumerate(held.iter_sections())
-                 if s.name in (".text", ".rodata", ".data")}  # fmt: skip
-        places: dict[int, list[str]] = {}
-        for s in held.get_section_by_name(".symtab").iter_symbols():
-            if s["st_shndx"] in spans and not s.name.startswith("$") and s.name:
-                places.setdefault(s["st_value"] & ~1, []).append(s.name)
-        found = {}
-        for first, end in spans.values():
-            inside = sorted(a for a in places if first <= a < end)
-            for a, b in zip(inside, [*inside, end][1:], strict=True):
-                found[min(places[a])] = b - a
-        return found
-
-
-def bodies_of(path: Path) -> dict[int, bytes]:
-    """Section number -> its bytes and what it names: functions that are alike in both are one to gcc's -fipa-icf."""
-    named = references(path)
-    with path.open("rb") as file:
-        elf = ELFFile(file)
-        titles = [s.name for s in elf.iter_sections()]
-        return {
-            n: s.data() + repr((sorted(titles[m] for m in named.get(n, ((), ()))[0]), sorted(named.get(n, ((), ()))[1]))).encode()
-            for n, s in enumerate(elf.iter_sections())
-            if s.name.startswith(".text.")
-        }
-
-
-def dissect(path: Path, text: str) -> tuple[list[tuple], int]:
-    """Of a compiled model.c: [(function, bytes, library symbols, hash of its code)], and the bytes of the layers' calls and
-    their tables."""
-    functions, _ = read(text)
-    held, named = sections(path), references(path)
-    described = {n for n, (name, _) in held.items() if ".str" in name or "put_info" in name}
-    known = {".text." + name for name in (*OWN, *(f.name for f in functions))}
-
-    def owner(name: str) -> str:
-        while name and name not in known:
-            name = name.rpartition(".")[0]
-        return name.removeprefix(".text.")
-
-    bodies: dict[str, list[int]] = {}
-    for n, (name, _) in held.items():
-        if name.startswith(".text"):
-            bodies.setdefault(owner(name), []).append(n)
-    used, rows, contents = set(described), [], bodies_of(path)
-    for function in functions:
-        mine = set(bodies.get(function.name, []))
-        mine |= {s for n in mine for s in named.get(n, (set(), set()))[0] if s in held and not held[s][0].startswith(".text")}
-        mine -= described
-        needs = set().union(*(named.get(n, (set(), set()))[1] for n in mine)) if mine else set()
-        if mine or function.stands:
-            code = hashlib.sha256(b"".join(contents.get(n, b"") for n in sorted(mine))).hexdigest()[:8]
-            size = sum(held[n][1] for n in mine - used)
-            rows.append((function, size, sorted(n for n in needs if not n.startswith("model_")), code))
-        used |= mine
-    return rows, sum(size for n, (_, size) in held.items() if n not in used)
-
-
-def measure(target, models: list[tuple[Demand, str, str]], header: str) -> tuple[dict, dict]:
-    with tempfile.TemporaryDirectory() as temporary:
-        bench = Bench(target, Path(temporary))
-        bench.firmware(header)
-        base_elf = bench.link()
+def column(kind: str, target: board.Board, models: list[Model]) -> tuple[dict, dict]:
+    """The figures of a compiler for one core, and {family: {(text, signature): entry}} of the functions of `models`."""
+    tools = toolchain.find(target.cpu, kind)
+    empty = project_files(stub(), target, tools)
+    with workshop(target, tools) as work:
+        objects = work.compile(empty)
+        (work.folder / MODEL_OBJECT).rename(work.folder / STUB_OBJECT)  # the models' take its place
+        objects = [STUB_OBJECT if o == MODEL_OBJECT else o for o in objects]
+        base_elf = work.link(objects, "image.elf")
         base, whole = pieces(base_elf), sizes(base_elf)
-        stub = sum(size for _, size in sections(bench.folder / "stub.o").values())
+        own = flash_of(work.folder / STUB_OBJECT, base_elf)
         functions: dict[str, dict] = {}
-        calls, needed = [], set()
-        for wanted, text, own_header in models:
-            (bench.folder / "model.h").write_text(own_header)
-            apart = ("-fno-ipa-icf",) if bench.tools.kind == "gcc" else ()
-            rows, rest = dissect(bench.compile(text, "model", (*COMPILER_FLAGS, *apart)), text)
-            calls.append((*wanted.calls, rest))
-            for f, size, needs, code in rows:
-                if not f.stands and not size:
-                    continue
-                entry = {"text": f.text, "signature": list(f.signature), "length": f.length, "size": size, "needs": needs,
-                         "code": code}  # fmt: skip
-                functions.setdefault(f.family, {})[f.text, f.signature] = entry
-                needed |= set(needs)
-        libraries = {}
-        for symbol in sorted(needed):
-            image = bench.link(f"-Wl,-u,{symbol}")
-            more = {n: size for n, size in pieces(image).items() if n not in base and size}
-            if more:
-                libraries[symbol] = {"pieces": more, "ram": sizes(image).ram - whole.ram}
-        rows = np.array([(1, a, b, 4 * c, d) for a, b, c, d in calls], float)
-        solved, *_ = np.linalg.lstsq(rows[:, :4], rows[:, 4], rcond=None)
+        rests, libraries = [], {}
+        firmware = [o for o in objects if o != STUB_OBJECT and not o.startswith("lib_model")]
+        for model in models:
+            linked = model.whole or target.cpu.arch == "riscv"  # whose linker shortens code
+            image = compiled(work, {**empty, **in_library(model)}, kind, firmware if linked else None)
+            rows = functions_in(work.folder / MODEL_OBJECT, image, model.demand.functions)
+            for row in rows:
+                if row.function.stands or row.size:
+                    f = row.function
+                    entry = {"text": f.text, "signature": list(f.signature), "length": f.length, "size": row.size,
+                             "needs": list(row.needs), "code": row.code}  # fmt: skip
+                    functions.setdefault(f.family, {})[f.text, f.signature] = entry
+            needs = {symbol for row in rows for symbol in row.needs}
+            for symbol in sorted(needs - set(libraries)):
+                brought = work.link(objects, "library.elf", (f"-Wl,-u,{symbol}",))
+                more = {n: size for n, size in pieces(brought).items() if n not in base and size}
+                libraries[symbol] = {"pieces": more, "ram": sizes(brought).ram - whole.ram}
+            if model.whole and image:
+                held = sizes(image)
+                known = {n: size for symbol in needs for n, size in libraries[symbol]["pieces"].items()}
+                taken = whole.flash - own + model.demand.info + sum(row.size for row in rows) + sum(known.values())
+                rests.append((1, *model.demand.calls, held.flash - held.weights - taken))
         flat = [e for family in functions.values() for e in family.values() if e["size"]]
         figures = {
-            "compiler": f"{bench.tools.name} {bench.tools.version}",
-            "base": whole.flash - stub, "ram": whole.ram - 2 * STUB_BYTES,
-            "invoke": [round(float(v), 2) for v in (solved[0], solved[1], solved[2], 4 * solved[3])],
-            "per_letter": round(sum(e["size"] for e in flat) / sum(e["length"] for e in flat), 4), "libraries": libraries,
+            "compiler": f"{tools.name} {tools.version}", "firmware": firmware_digest(),
+            "base": whole.flash - own, "ram": whole.ram - 2 * STUB_BYTES,
+            **calls(rests), "per_letter": round(sum(e["size"] for e in flat) / max(1, sum(e["length"] for e in flat)), 4),
+            "libraries": {symbol: brought for symbol, brought in libraries.items() if brought["pieces"]},
         }  # fmt: skip
         return figures, functions
 
 
-def cases() -> list[tuple[Demand, str, str]]:
+def calls(rests: list[tuple]) -> dict[str, list[float]]:
+    """{"invoke": what the code and the tables around the kernels take: bytes in all, for each layer, argument, and number},
+    or nothing where there are too few models to tell. `rests`: (1, layers, arguments, numbers, bytes) of each model."""
+    if len(rests) < ENOUGH:
+        return {}
+    measured = np.array(rests, float)
+    solved, *_ = np.linalg.lstsq(measured[:, :-1], measured[:, -1], rcond=None)
+    return {"invoke": [round(float(v), 2) for v in solved]}
+
+
+def in_library(model: Model) -> dict[str, str]:
+    return {f"lib/model/{name}": text for name, text in model.files.items()}
+
+
+def compiled(work: Workshop, project: dict[str, str], kind: str, firmware: list[str] | None) -> Path | None:
+    """Compile the model in `project`, every function apart from those that equal it; link it with `firmware`."""
+    for name in project:
+        if name.startswith("lib/model/"):
+            (work.folder / name).write_text(project[name], encoding="utf-8")
+    # Debugging information takes time to write and to read.
+    flags = ("-g0", *(("-fno-ipa-icf",) if kind == "gcc" else ()))
+    sources = ("lib/model/model.c", "lib/model/model_weights.c") if firmware else ("lib/model/model.c",)
+    objects = [work.object(name, project, flags) for name in sources]
+    return work.link([*firmware, *objects], "image.elf") if firmware else None
+
+
+def cases() -> list[Model]:
     """Of the tables in tests/ops the first case that shows a kernel function of a new kind."""
-    tests = Path(__file__).parents[1] / "tests"
-    sys.path.insert(0, str(tests))
+    sys.path.insert(0, str(ROOT / "tests"))
     from ops.harness import Table
 
     seen: set[str] = set()
     found = []
-    for path in sorted((tests / "ops").glob("test_*.py")):
+    for path in sorted((ROOT / "tests" / "ops").glob("test_*.py")):
         module = importlib.import_module(f"ops.{path.stem}")
         for table in [getattr(v, "table", v) for v in vars(module).values() if isinstance(getattr(v, "table", v), Table)]:
             for name in table.cases:
                 try:
                     planned = table.model(name).planned
-                    functions = {f.family for f in demand(planned).functions if f.stands}
                 except (UserError, AssertionError):
                     continue
-                if functions - seen:
-                    seen |= functions
-                    files = render_model(planned)
-                    found.append((demand(planned), files["model.c"], files["model.h"]))
+                wanted = demand(planned)
+                families = {f.family for f in wanted.functions if f.stands}
+                if families - seen:
+                    seen |= families
+                    found.append(Model(f"{path.stem}[{name}]", wanted, render_model(planned), whole=False))
     return found
 
 
-def gather(places: list[Path], only: str) -> list[tuple[Demand, str, str]]:
+def gather(places: list[Path]) -> list[Model]:
     found = []
     for path in [p for place in places for p in ([place] if place.is_file() else sorted(place.rglob("*.tflite")))]:
-        if only in path.name:
+        try:
+            plan = pipeline.prepare(path)
+            found.append(Model(path.stem, demand(plan), render_model(plan)))
+        except UserError as error:
+            print(f"{path.name}: {error.what}", file=sys.stderr)
+    return found
+
+
+def columns() -> dict[str, tuple[str, board.Board]]:
+    """Name in the table -> (compiler, a board with that core), of all that build here."""
+    targets = {b.core: b for b in board.load_all()}
+    found = {}
+    for kind in ("gcc", "zig"):
+        for name in (name for name in CORES if name in targets):
             try:
-                plan = pipeline.prepare(path)
-                files = render_model(plan)
-                found.append((demand(plan), files["model.c"], files["model.h"]))
-            except UserError as error:
-                print(f"{path.name}: {error.what}", file=sys.stderr)
+                toolchain.find(CORES[name], kind)
+            except BuildError:
+                continue
+            found[f"{kind} {name}"] = (kind, targets[name])
     return found
 
 
 def main() -> int:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("models", type=Path, nargs="+")
-    ap.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[1] / "data" / "code_sizes.json")
-    ap.add_argument("--only", default="")
+    ap.add_argument("-o", "--output", type=Path, default=ROOT / "data" / "code_sizes.json")
     ap.add_argument("--cases", action="store_true", help="measure the models of tests/ops too")
-    ap.add_argument("--keep", action="store_true", help="measure only what FILE lacks, and add it")
-    ap.add_argument("--compiler", choices=["gcc", "zig"], help="measure this one anew, and keep FILE's figures of the other")
+    ap.add_argument("--all", action="store_true", help="measure all anew, whatever FILE has")
+    ap.add_argument("--check", action="store_true", help="only tell what FILE lacks")
     args = ap.parse_args()
-    models, header = gather(args.models, args.only) + (cases() if args.cases else []), stub_header()
-    old = json.loads(args.output.read_text(encoding="utf-8")) if args.keep or args.compiler else None
-    if old and args.compiler:
-        old = without(old, args.compiler)
-    elif old:
-        models = unmeasured(models, old)
-    print(f"{len(models)} models", flush=True)
-    if not models:
-        return 0
-    targets = {b.core: b for b in board.load_all()}
-    measured: dict[str, tuple[dict, dict]] = {}
-    for kind in [args.compiler] if args.compiler else ["gcc", "zig"]:
-        with mock.patch.dict(os.environ, {toolchain.FORCE: kind}):
-            usable = []
-            for name in CORES:
-                try:
-                    usable += [targets[name]] if name in targets and toolchain.find(CORES[name]) else []
-                except BuildError:
-                    continue
-            with ThreadPoolExecutor(2) as pool:
-                for target, found in zip(usable, pool.map(lambda t: measure(t, models, header), usable), strict=True):
-                    measured[f"{kind} {target.core}"] = found
-                    print(f"{kind} {target.core}: firmware {found[0]['base']:,} bytes", flush=True)
-    table = tabulate(measured)
-    args.output.write_text(compact(merged(old, table) if old else table), encoding="utf-8")
+    models, here = gather(args.models) + (cases() if args.cases else []), columns()
+    old = None if args.all else json.loads(args.output.read_text(encoding="utf-8"))
+    wanted = models if old is None else lacking(models, old, set(here))
+    print(f"{len(wanted)} of {len(models)} models have functions to measure", flush=True)
+    if args.check:
+        print("\n".join(f"  {model.name}" for model in wanted))
+        return 1 if wanted else 0
+    # Processes: half of the time goes into reading ELF files.
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        work = {name: pool.submit(column, *place, wanted) for name, place in here.items()}
+        found = {}
+        for name, held in work.items():
+            found[name] = held.result()
+            print(f"  {name}", flush=True)
+    table = merged(old, tabulate(found)) if old else tabulate(found)
+    table = thinned(table, models) if args.cases else table
+    args.output.write_text(compact(table), encoding="utf-8")
     return 0
 
 

@@ -54,9 +54,8 @@ def build_firmware(
     starts no process. Raises BuildError (no compiler, compiler errors, full disk), FitError (the linker ran out of flash or
     RAM), RequestError (the folder cannot be written)."""
     tools = toolchain.find(board.cpu)
-    defines = ("-DMODEL_PROFILE",) if profile else ()
-    project = {**_project(files, board, tools, defines), **_firmware_sources(port)}
-    key = _key(project, tools)
+    project = project_files(files, board, tools, ("-DMODEL_PROFILE",) if profile else (), port)
+    key = project_key(project, tools)
     place = (folder or cache_folder() / "builds" / f"{board.name}-{key[:16]}").resolve()
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -83,8 +82,10 @@ def build_firmware(
                            "Free some space, or choose another folder: set MCUML_CACHE.") from error  # fmt: skip
 
 
-def _project(files: Mapping[str, str], board: Board, tools: toolchain.Toolchain, defines: tuple[str, ...]) -> dict[str, str]:
-    """All files of the PlatformIO project but the firmware's own: relative path -> text."""
+def project_files(
+    files: Mapping[str, str], board: Board, tools: toolchain.Toolchain, defines: tuple[str, ...] = (), port: str = "virtual"
+) -> dict[str, str]:
+    """All files of the PlatformIO project: relative path -> text."""
     model = {f"lib/model/{name}": text for name, text in files.items() if name.startswith("model")}
     other = {f"include/{name}": text for name, text in files.items() if not name.startswith("model")}
     library = {"name": "model", "version": __version__, "build": {"flags": list(COMPILER_FLAGS), "unflags": ["-Os"]}}
@@ -98,6 +99,7 @@ def _project(files: Mapping[str, str], board: Board, tools: toolchain.Toolchain,
             platform=(assets.folder("firmware") / "platforms" / "bare").as_posix(),
             compile_flags=(*FIRMWARE_FLAGS, *COMMON_FLAGS, *tools.compile),
         ),
+        **_firmware_sources(port),
     }  # fmt: skip
 
 
@@ -107,7 +109,7 @@ def _firmware_sources(port: str) -> dict[str, str]:
     return {f"src/{p.relative_to(root).as_posix()}": p.read_text(encoding="utf-8") for p in wanted}
 
 
-def _key(project: Mapping[str, str], tools: toolchain.Toolchain) -> str:
+def project_key(project: Mapping[str, str], tools: toolchain.Toolchain) -> str:
     """Hash of all that decides what the image is: project, platform, library stand-ins, compiler."""
     digest = hashlib.sha256(repr((__version__, tools)).encode())
     root = assets.folder("firmware")

@@ -1,8 +1,10 @@
 """How many bytes of flash and RAM the generated C and the firmware take on a core, told without a compiler.
 
-The figures come from data/code_sizes.json, which tools/measure_code.py measured: the firmware alone, each kernel function by
-its text (a compiler also bends a function to the constants that all its callers pass, so those are kept with it), and the
-pieces of the C library that functions bring along. What was never measured is taken from its nearest relative there."""
+That is for all boards at once, before a build, and for cores that no compiler here serves; trial_link.py tells the same to the
+byte. The figures come from data/code_sizes.json, which tools/measure_code.py measured: the firmware alone, each kernel
+function by its text (a compiler also bends a function to the constants that all its callers pass, so those are kept with
+it), and the pieces of the C library that functions bring along. What was never measured is taken from its nearest relative
+there, and widens the margin."""
 
 from __future__ import annotations
 
@@ -16,15 +18,21 @@ from functools import cache, lru_cache
 from typing import Any
 
 from mcuml import assets, toolchain
+from mcuml.build import COMMON_FLAGS, FIRMWARE_FLAGS
 from mcuml.cores import Core
 from mcuml.plan import ARENA_ALIGN, Plan
-from mcuml.render import render_model
+from mcuml.render import COMPILER_FLAGS, render_model
+from mcuml.trial_link import Linked
 
 DATA = "code_sizes.json"
 INFO_BYTES = 56  # of one <prefix>_tensor
 WORD = 4
 CLOSE = 0.02  # the figures hold to this for models whose functions were measured; tests/test_fit.py judges that
 DOUBT = 1.0  # of the bytes of functions that were not
+FIRMWARE_DOUBT = 0.1  # of a firmware that has changed since
+_MACRO = re.compile(r"^ *# *define (\w+)(?:.*\\\n)*.*\n", re.MULTILINE)
+_TABLE = re.compile(r"^static const [^;={(]*?\b(\w+)(?:\[[^\]]*\])+ = \{.*?\};\n", re.MULTILINE | re.DOTALL)
+_WORD = re.compile(r"\b[A-Za-z_]\w*")
 _FUNCTION = re.compile(r"^static [^;{=]*?\b(\w+)\([^;{]*\)\n\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
 _LITERAL = re.compile(r"-?\d+u?")
 Signature = tuple[int | None, ...]
@@ -32,8 +40,8 @@ Signature = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Function:
-    """One function of a model: its text's hash, the constants that all its calls share (None where they do not or where an
-    argument is none), and the length of its text."""
+    """One function of a model: the hash of its text and of all in the file that it uses, the constants that all its calls
+    share (None where they do not or where an argument is none), and the length of its text."""
 
     name: str
     text: str
@@ -44,7 +52,7 @@ class Function:
     @property
     def family(self) -> str:
         """Its name without the numbers of its variant."""
-        return re.sub(r"(_\d+(x\d+)?)+$", "", self.name)
+        return re.sub(r"_\d+(x\d+)*(?=_|$)", "", self.name)
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,8 @@ class Demand:
 @dataclass(frozen=True)
 class Estimate:
     """Bytes: code is all of flash but the weights; ram is static, the arena included, the stack not. `basis` says whose figures
-    these are; `guessed` names the functions that were not measured as they are, and `margin` is how far off the flash may be."""
+    these are; `guessed` names the functions that were not measured as they are, and `margin` is how far off the flash may be.
+    linked: they are an image's own."""
 
     code: int
     weights: int
@@ -72,6 +81,7 @@ class Estimate:
     basis: str
     margin: int
     guessed: tuple[str, ...] = ()
+    linked: bool = False
 
 
 @lru_cache(maxsize=2)
@@ -99,17 +109,46 @@ def demand(plan: Plan) -> Demand:
 def read(text: str) -> tuple[tuple[Function, ...], tuple[int, int, int]]:
     """The static functions of a model.c, and (calls, arguments, numbers in tables) of its layers."""
     body = text[text.index("_invoke(void *") :]
-    found = {}
-    for match in _FUNCTION.finditer(text):
-        name, source = match[1], match[0]
-        known = hashlib.sha256(source.encode()).hexdigest()[:12]
-        found[name] = Function(name, known, _signature(name, body), len(source), "MCU_NOINLINE" in source)
+    sources = _definitions(text, _FUNCTION)
+    known = {**_definitions(text, _MACRO), **_definitions(text, _TABLE), **sources}
+    found = [
+        Function(name, _digest(name, known), _signature(name, body), len(source), "MCU_NOINLINE" in source)
+        for name, source in sources.items()
+    ]
     statements = re.sub(r"/\*.*?\*/|//.*", "", body)
     tables = re.findall(r"=\s*(\{.*?\});", statements, re.DOTALL)
     numbers = sum(len(_LITERAL.findall(table)) for table in tables)
     for table in tables:
         statements = statements.replace(table, "")
-    return tuple(found.values()), (statements.count("LAYER_DONE("), statements.count(","), numbers)
+    return tuple(found), (statements.count("LAYER_DONE("), statements.count(","), numbers)
+
+
+def _definitions(text: str, pattern: re.Pattern[str]) -> dict[str, str]:
+    """Name -> its definitions, one after another: an #if may choose between several."""
+    found: dict[str, str] = {}
+    for match in pattern.finditer(text):
+        found[match[1]] = found.get(match[1], "") + match[0]
+    return found
+
+
+def _digest(name: str, known: Mapping[str, str]) -> str:
+    """Hash of the definitions of `name` and of all that they name, directly or not."""
+    seen, todo = [name], [name]
+    while todo:
+        new = [word for word in dict.fromkeys(_WORD.findall(known[todo.pop()])) if word in known and word not in seen]
+        seen += new
+        todo += new
+    return hashlib.sha256("".join(known[word] for word in sorted(seen)).encode()).hexdigest()[:12]
+
+
+@cache
+def firmware_digest() -> str:
+    """Hash of what the bytes of the firmware alone depend on, but for the compiler."""
+    root, templates = assets.folder("firmware"), assets.folder("templates")
+    files = [p for p in sorted(root.rglob("*")) if p.suffix in (".c", ".h")]
+    files += [templates / name for name in ("linker.ld.j2", "mcuml_config.h.j2")]
+    flags = repr((FIRMWARE_FLAGS, COMMON_FLAGS, COMPILER_FLAGS))
+    return hashlib.sha256(b"".join([flags.encode(), *(p.read_bytes() for p in files)])).hexdigest()[:12]
 
 
 def _signature(name: str, body: str) -> Signature:
@@ -142,6 +181,8 @@ def estimate(wanted: Demand, core: Core, board: str) -> Estimate:
     basis, column = _column(core)
     figures = _table()["figures"][column]
     guessed: dict[str, int] = {}
+    if figures.get("firmware") != firmware_digest():
+        guessed["firmware"] = round(FIRMWARE_DOUBT * figures["base"])
     libraries: set[str] = set()
     merged: set[str] = set()
     code = figures["base"] + wanted.info + 2 * wanted.name + len(board)
@@ -163,6 +204,12 @@ def estimate(wanted: Demand, core: Core, board: str) -> Estimate:
     ram = figures["ram"] + _up(wanted.arena, ARENA_ALIGN) + wanted.inputs + max((lib["ram"] for lib in brought), default=0)
     margin = round(CLOSE * (code + wanted.weights) + DOUBT * sum(guessed.values()))
     return Estimate(code, wanted.weights, _up(ram, 8), basis, margin, tuple(guessed))
+
+
+def from_link(image: Linked) -> Estimate:
+    """What an image takes is no estimate: nothing is guessed, and there is no margin."""
+    held = image.sizes
+    return Estimate(held.flash - held.weights, held.weights, held.ram, image.compiler, 0, linked=True)
 
 
 def _up(value: int, multiple: int) -> int:

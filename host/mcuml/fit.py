@@ -1,10 +1,11 @@
-"""Does a plan fit a board? Answered in bytes before any compiler runs, with what would make it fit."""
+"""Does a plan fit a board? Answered in bytes, before any compiler runs or from a linked image, with what would make it fit."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mcuml import code_size
+from mcuml import code_size, trial_link
 from mcuml.board import Board, load_all
 from mcuml.build import STACK_BYTES
 from mcuml.errors import FitError
@@ -17,8 +18,8 @@ MOST_NAMED = 4  # tensors or operators in an advice
 @dataclass(frozen=True)
 class Fit:
     """What a plan needs on a board and what the board has, in bytes. Flash: code and weights; RAM: the arena, the firmware's
-    copy of the inputs, its own variables, and the least stack that the linker accepts. RAM is exact
-    (to 8 bytes where a C library brings variables), flash an estimate."""
+    copy of the inputs, its own variables, and the least stack that the linker accepts. Both
+    are exact where the image was linked; else RAM is (to 8 bytes where a C library brings variables), and flash an estimate."""
 
     board: Board
     estimate: code_size.Estimate
@@ -46,7 +47,7 @@ class Fit:
     @property
     def close(self) -> bool:
         """Whether the flash is so nearly full, or so little too small, that only the linker can tell."""
-        return abs(self.flash_needed - self.board.flash_available) <= self.estimate.margin
+        return abs(self.flash_needed - self.board.flash_available) < self.estimate.margin
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,13 @@ class Peak:
 def fit(plan: Plan, board: Board) -> Fit:
     """The bytes that `plan` needs on `board`, before any compiler has run."""
     return Fit(board, code_size.estimate(code_size.demand(plan), board.cpu, board.name))
+
+
+def fit_linked(files: Mapping[str, str], board: Board) -> Fit:
+    """The bytes that a build of `files`, as for build_firmware(), needs on `board`: those of the image, linked here and now.
+
+    Raises BuildError (no compiler for that core, or it fails) and RequestError (the cache cannot be written)."""
+    return Fit(board, code_size.from_link(trial_link.linked(files, board)))
 
 
 def peak(plan: Plan) -> Peak:
@@ -132,8 +140,15 @@ def advice(plan: Plan, needs: Fit) -> list[str]:
 def check_fit(plan: Plan, board: Board) -> Fit:
     """Like fit(), but raises FitError with the overshoot and the boards that have room. What is close is left to the linker."""
     needs = fit(plan, board)
+    require_fit(plan, needs)
+    return needs
+
+
+def require_fit(plan: Plan, needs: Fit) -> None:
+    """Raise the FitError of check_fit() unless it fits by `needs`, or may do so."""
+    board = needs.board
     if needs.fits or (needs.close and not needs.ram_over):
-        return needs
+        return
     parts = [
         f"{kind} {need:,} of {have:,} bytes ({over:,} too many)"
         for kind, need, have, over in (

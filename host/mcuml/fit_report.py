@@ -21,7 +21,7 @@ def needs(plan: Plan, held: Fit) -> RenderableType:
     rows: Rows = [
         ("board", f"{escape(board.name)}  {board.core}"),
         ("flash", f"{held.flash_needed:,} of {board.flash_available:,} bytes: code {told.code:,}, weights {told.weights:,}"),
-        ("", f"[dim]code estimated from figures of {escape(told.basis)}, to {100 * told.margin / held.flash_needed:.0f} %[/]"),
+        ("", f"[dim]{escape(_source(held))}[/]"),
         ("RAM", f"{held.ram_needed:,} of {board.ram_available:,} bytes: arena {plan.arena_bytes:,}, "
                 f"copy of the inputs {inputs:,}, firmware {own:,}, stack {STACK_BYTES:,}"),
         ("RAM peak", f"operator {top.node.index} ({top.node.code}): {parts}"),
@@ -35,3 +35,11 @@ def needs(plan: Plan, held: Fit) -> RenderableType:
         rows.append(("", "[red]does not fit[/]" + (" by so little that only the linker can tell" if held.close else "")))
     rows += [("to fit" if n == 0 else "", escape(line)) for n, line in enumerate(advice(plan, held))]
     return pairs(rows)
+
+
+def _source(held: Fit) -> str:
+    """Where the bytes of the code come from."""
+    told = held.estimate
+    if told.linked:
+        return f"as linked with {told.basis}"
+    return f"code estimated from figures of {told.basis}, to {100 * told.margin / held.flash_needed:.0f} %"

@@ -16,16 +16,26 @@ def inspect(
     optimize: Optimize = "balanced",
     tuned: TunedFile = None,
 ) -> None:
-    """Show operators, memory over time, and the boards that have room; with --board flash and RAM in detail."""
+    """Show operators, memory over time, and the boards that have room; with --board flash and RAM in detail, from an image
+    that is linked for their sake (a second or two; the first time for a core the compiler may need some more)."""
     from mcuml import fit_report, report
+    from mcuml.bench import firmware_files
     from mcuml.board import load, load_all
-    from mcuml.cli._console import show
-    from mcuml.fit import check_fit, fit
+    from mcuml.cli._console import show, stages, tell
+    from mcuml.errors import BuildError, RequestError
+    from mcuml.fit import fit, fit_linked, require_fit
 
     plan = prepare(model, optimize, tuned, load(board).core if board else "")
     if not board:
         show(report.inspection(plan, [fit(plan, b) for b in load_all()]))
         return
-    needs = fit(plan, load(board))
+    target = load(board)
+    try:
+        with stages() as progress:
+            progress(f"link it for {target.name}")
+            needs = fit_linked(firmware_files(plan, target), target)
+    except (BuildError, RequestError) as error:
+        tell(f"The sizes are estimates: {error.what}")
+        needs = fit(plan, target)
     show(report.operators(plan), fit_report.needs(plan, needs))
-    check_fit(plan, needs.board)
+    require_fit(plan, needs)
