@@ -94,7 +94,7 @@ def pack(weights: np.ndarray, reach: int, interleaved: bool, pairs: int) -> np.n
 def stream(segments: np.ndarray, reach: int, words: int, table: np.ndarray) -> np.ndarray | None:
     """int32 array for weights (N, S, K) int8 in S segments of K elements, or None where dual-byte lanes cannot hold them:
     for each two channels, an odd number's last two being the last two again, the words of all segments, each filled up with
-    zeros to `words`, and then both channels' rows of `table` (int32 (N, 3))."""
+    zeros to `words`, and then both channels' rows of `table` (int32 (N, 4), with_addends()'s)."""
     channels, count, depth = segments.shape
     wide = np.zeros((channels, count, 2 * words), np.int64)
     wide[:, :, :depth] = segments
@@ -116,14 +116,19 @@ def gemm(body: int, loop: bool, low: int, high: int, zero_point: int, step: int 
     return Gemm(body, loop, step, distance, low < zero_point, (low, high) != (-128, 127))
 
 
+def with_addends(table: np.ndarray, zero_point: int) -> np.ndarray:
+    """int32 (N, 4): 2 * bias, multiplier, addend, right shift, of channel_table()'s rows. The addend is zero point + 1/2 in the
+    units of the high word."""
+    rows = table.astype(np.int64)
+    addend = ((2 * zero_point + 1) << rows[:, 2]) >> 1
+    return np.stack([rows[:, 0], rows[:, 1], addend, rows[:, 2]], 1).astype(np.int32)
+
+
 def gemm_stream(packed: np.ndarray, table: np.ndarray, zero_point: int) -> np.ndarray:
     """int8 array for the matrix kernels: each of pack()'s groups with its four channels' int32 (2 * bias, multiplier, addend,
-    right shift) behind it. `table` is channel_table()'s, `zero_point` the output's; the addend is zero point + 1/2 in the
-    units of the high word."""
-    rows = table[table_order(len(table))].astype(np.int64)
-    addend = ((2 * zero_point + 1) << rows[:, 2]) >> 1
-    words = np.stack([rows[:, 0], rows[:, 1], addend, rows[:, 2]], 1).astype("<i4").view(np.int8)
-    groups = len(rows) // GROUP
+    right shift) behind it. `table` is channel_table()'s, `zero_point` the output's."""
+    words = with_addends(table[table_order(len(table))], zero_point).astype("<i4").view(np.int8)
+    groups = len(words) // GROUP
     return np.concatenate([packed.reshape(groups, -1), words.reshape(groups, -1)], 1).reshape(-1)
 
 

@@ -142,7 +142,7 @@ def _int8(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical: W
     scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(*weighted(conv, graph)[:2], middle))
     table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
     segments = filters.transpose(0, 2, 1, 3).reshape(channels, kernel_w, kernel_h * depth)
-    stream = None if table is None else lanes.stream(segments, reach, turns * body, table)
+    stream = None if table is None else lanes.stream(segments, reach, turns * body, lanes.with_addends(table, output.zero_point))
     if stream is None:
         return None
     low, high = _both(activation_range(conv.attrs.activation, middle), activation_range(pool.attrs.activation, output))
@@ -151,7 +151,7 @@ def _int8(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical: W
         "columns": columns, "down": vertical.step, "in_channels": depth, "out_channels": channels, "pitch": pitch,
         "quad": quad, "step": horizontal.step * pitch, "segments": kernel_w, "turns": turns, "body": body, "whole": whole,
         "odd": channels % 2 == 1, "words": len(stream), "in_zero": source.zero_point, "out_zero": output.zero_point,
-        "low": low, "high": high, "clamp": (low, high) != (-128, 127),
+        "low": low, "high": high, "clamp": (low, high) != (-128, 127), "away": low < output.zero_point,
     }  # fmt: skip
     slack = max(0, 2 * turns * body - kernel_h * depth - pitch % 2)
     distance = _in_place(vertical, horizontal.conv.size * depth, horizontal.out * channels)
