@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 POOL = "MAX_POOL_2D"
 QUADS = ((2, 2), (1, 4), (4, 1))  # the pools that are served, height and width
 REACH = 4095  # bytes from an address register that a load can name
+POST_INDEX = 255  # bytes by which a store can move its address register
 WORDS = 18  # words of weights in a loop body that are worth generating
 
 
@@ -118,17 +120,74 @@ def _in_place(vertical: Windows, row_in: int, row_out: int) -> int:
 
 
 def _int8(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical: Windows, horizontal: Windows) -> Kernel | None:
-    """The kernel with dual-byte lanes for `filters` (N, KH, KW, C), or None where they do not fit its registers or lanes.
+    """The kernel for `filters` (N, KH, KW, C), or None where they do not fit its registers or lanes.
 
     Its strip holds, for each input column, the elements of all rows that an output row needs, so that a window is a
     segment of each column and the windows of the four pixels lie a few bytes apart."""
     source, _, bias, middle = weighted(conv, graph)
     output = graph.tensors[pool.outputs[0]]
-    channels, kernel_h, kernel_w, depth = filters.shape
-    if (middle.scale, middle.zero_point) != (output.scale, output.zero_point) or channels < 2:
+    if (middle.scale, middle.zero_point) != (output.scale, output.zero_point):
         return None
+    channels, depth = len(filters), filters.shape[3]
+    reach = max(128 + source.zero_point, 127 - source.zero_point)
+    scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(*weighted(conv, graph)[:2], middle))
+    table = lanes.channel_table(filters.reshape(channels, -1), scaling, reach, output.zero_point)
+    if table is None:
+        return None
+    low, high = _both(activation_range(conv.attrs.activation, middle), activation_range(pool.attrs.activation, output))
     rows, columns = vertical.reach, (horizontal.out - 1) * horizontal.step + horizontal.reach
     pitch = -(-rows * depth // 2) * 2
+    params: dict[str, Any] = {
+        "height": vertical.conv, "width": horizontal.conv, "out_h": vertical.out, "out_w": horizontal.out, "rows": rows,
+        "columns": columns, "down": vertical.step, "in_channels": depth, "out_channels": channels, "pitch": pitch,
+        "step": horizontal.step * pitch, "in_zero": source.zero_point,
+        "low": low, "high": high, "clamp": (low, high) != (-128, 127), "away": low < output.zero_point,
+    }  # fmt: skip
+    rows_of_table = lanes.with_addends(table, output.zero_point)
+    found = _one_channel(filters, rows_of_table, vertical, horizontal) or _any(
+        filters, rows_of_table, vertical, horizontal, reach, pitch
+    )
+    if found is None:
+        return None
+    element = 4 if depth % 4 == 0 else 7 if depth == 1 else 8
+    outputs = vertical.out * horizontal.out
+    return Kernel(
+        found.template,
+        {**params, **found.params, "words": len(found.stream)},
+        (Constant("weights", found.stream),),
+        (columns * pitch + found.slack) * 2,
+        (Overlap(0, 0, _in_place(vertical, horizontal.conv.size * depth, horizontal.out * channels)),),
+        outputs * 4 * filters.size,
+        vertical.out * (100 + rows * columns * depth * element + found.row_cycles),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """How a row of outputs is made from the strip: by which template, with which weights (int32), how many elements behind the
+    strip it reads, and in how many cycles."""
+
+    template: str
+    params: Mapping[str, Any]
+    stream: np.ndarray
+    slack: int
+    row_cycles: int
+
+
+def _one_channel(filters: np.ndarray, table: np.ndarray, vertical: Windows, horizontal: Windows) -> _Rows | None:
+    """3x3 windows of one channel, below each other by one row: a word of the strip holds two rows of a column."""
+    one = filters.shape[1:] == (3, 3, 1) and vertical.conv.stride == 1 and (vertical.taps, horizontal.taps) == (2, 2)
+    if not one or len(filters) > POST_INDEX or horizontal.step * 8 > REACH:
+        return None
+    taps = filters.reshape(-1, 3, 3).astype(np.int64)
+    words = np.stack([taps[:, 0], taps[:, 1], taps[:, 1], taps[:, 2]], -1).astype("<i2").reshape(len(taps), -1).view("<i4")
+    stream = np.concatenate([words, table], 1).astype(np.int32).reshape(-1)
+    return _Rows("conv_pool_3x3_s8", {}, stream, 0, len(taps) * (50 + horizontal.out * 60))
+
+
+def _any(filters: np.ndarray, table: np.ndarray, vertical: Windows, horizontal: Windows, reach: int, pitch: int) -> _Rows | None:
+    """Any window, two channels at a time through dual-byte lanes; None where these do not hold the weights."""
+    channels, kernel_h, kernel_w, depth = filters.shape
     down, right = vertical.conv.stride * depth * 2, horizontal.conv.stride * pitch * 2
     quad = tuple(y * down + x * right for y in range(vertical.taps) for x in range(horizontal.taps))
     segment = -(-kernel_h * depth // 2)
@@ -137,34 +196,15 @@ def _int8(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical: W
     whole = turns == 1 and kernel_w * segment <= WORDS
     if quad[-1] + 4 * body + (kernel_w * pitch * 2 if whole else 0) > REACH or horizontal.step * pitch * 2 > REACH:
         return None
-    reach = max(128 + source.zero_point, 127 - source.zero_point)
-    matrix = filters.reshape(channels, -1)
-    scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(*weighted(conv, graph)[:2], middle))
-    table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
     segments = filters.transpose(0, 2, 1, 3).reshape(channels, kernel_w, kernel_h * depth)
-    stream = None if table is None else lanes.stream(segments, reach, turns * body, lanes.with_addends(table, output.zero_point))
+    stream = lanes.stream(segments, reach, turns * body, table) if channels > 1 else None
     if stream is None:
         return None
-    low, high = _both(activation_range(conv.attrs.activation, middle), activation_range(pool.attrs.activation, output))
-    params: dict[str, Any] = {
-        "height": vertical.conv, "width": horizontal.conv, "out_h": vertical.out, "out_w": horizontal.out, "rows": rows,
-        "columns": columns, "down": vertical.step, "in_channels": depth, "out_channels": channels, "pitch": pitch,
-        "quad": quad, "step": horizontal.step * pitch, "segments": kernel_w, "turns": turns, "body": body, "whole": whole,
-        "odd": channels % 2 == 1, "words": len(stream), "in_zero": source.zero_point, "out_zero": output.zero_point,
-        "low": low, "high": high, "clamp": (low, high) != (-128, 127), "away": low < output.zero_point,
-    }  # fmt: skip
-    slack = max(0, 2 * turns * body - kernel_h * depth - pitch % 2)
-    distance = _in_place(vertical, horizontal.conv.size * depth, horizontal.out * channels)
-    outputs = vertical.out * horizontal.out
-    macs = outputs * vertical.taps * horizontal.taps * filters.size
-    return Kernel(
-        "conv_pool_s8",
-        params,
-        (Constant("weights", stream),),
-        (columns * pitch + slack) * 2,
-        (Overlap(0, 0, distance),),
-        macs,
-    )
+    params = {"quad": quad, "segments": kernel_w, "turns": turns, "body": body, "whole": whole, "odd": channels % 2 == 1}
+    loops = 0 if whole else 8 + kernel_w * (8 + (turns * 8 if turns > 1 else 0))
+    pair = 16 * kernel_w * turns * body + loops + 42 + 4 * (channels % 2)
+    slack = max(0, 2 * turns * body - kernel_h * depth - (pitch - vertical.reach * depth))
+    return _Rows("conv_pool_s8", params, stream, slack, horizontal.out * (-(-channels // 2) * pair + 12))
 
 
 def _both(first: tuple[Any, Any], second: tuple[Any, Any]) -> tuple[Any, Any]:
