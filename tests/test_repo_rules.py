@@ -26,6 +26,7 @@ STAGES = (
         "halves",
         "weighted",
         "winograd",
+        "conv_s8",
         "depthwise_lines",
         "fixedpoint",
         "elementwise",
@@ -177,6 +178,7 @@ def test_a_file_is_a_room(name: str) -> None:
 
 
 SHARED = (
+    "conv_s8",
     "depthwise_lines",
     "elementwise",
     "floats",

@@ -15,11 +15,24 @@ from mcuml.numerics import multiply_by_quantized_multiplier, quantize_multiplier
 GROUP = 4  # output channels per pass of the kernel
 PAIRS = range(4, 10)  # element pairs per unrolled loop body that are worth generating
 
+LONGEST_ONCE = 20  # words of a strip's window that are worth a loop-free kernel of their own
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How two pixels' columns of `words` pairs of elements lie in memory: `step` bytes from a column's word to its next,
+    `distance` from the first pixel's column to the second's. `body` words are multiplied per turn of the kernel's loop."""
+
+    body: int
+    words: int
+    step: int = 8
+    distance: int = 4
+
 
 @dataclass(frozen=True)
 class Gemm:
-    """Which matrix kernel of partials/gemm_s8.c.j2: `body` words of each column per turn of its loop, or in all unless `loop`;
-    `step` bytes from a column's word to its next, `distance` from the first pixel's column to the second's."""
+    """Which matrix kernel of partials/gemm_s8.c.j2: a Layout's members, whether it has a `loop` or does all words at once, and
+    its results' rounding and range."""
 
     body: int
     loop: bool
@@ -68,20 +81,22 @@ def channel_table(weights: np.ndarray, scaling: Requantization, reach: int, zero
     return table.astype(np.int32)
 
 
-def pack(weights: np.ndarray, reach: int, interleaved: bool, pairs: int) -> np.ndarray | None:
+def widened(weights: np.ndarray) -> np.ndarray:
+    """(N, K) in the order of activations in words widened by SXTB16: the elements 0 2 1 3 of each four."""
+    return weights.reshape(len(weights), -1, 2, 2).swapaxes(2, 3).reshape(weights.shape)
+
+
+def pack(weights: np.ndarray, reach: int, pairs: int) -> np.ndarray | None:
     """int8 array for weights (N, K) int8, or None where dual-byte lanes cannot hold them.
 
     Channels go in groups of four; a last incomplete group takes the last four channels again. Elements are padded with
-    zeros to 2 * `pairs`. `interleaved` says that the activations arrive in words widened by SXTB16, so that the
-    elements 0 2 1 3 of each four are neighbours. Each group holds, for each pair of elements, the word of channels 0 and
-    1, then that of 2 and 3. The difference of the two sums must fit 24 bits, and a lane 16."""
+    zeros to 2 * `pairs`. Each group holds, for each pair of elements, the word of channels 0 and 1, then that of 2 and 3.
+    The difference of the two sums must fit 24 bits, and a lane 16."""
     channels, depth = weights.shape
     if channels < GROUP or np.any(np.abs(weights.astype(np.int64)).sum(1) * reach >= 1 << 23):
         return None
     wide = np.zeros((channels, 2 * pairs), np.int64)
     wide[:, :depth] = weights
-    if interleaved:
-        wide = wide.reshape(channels, -1, 2, 2).swapaxes(2, 3).reshape(channels, -1)
     starts = [*range(0, channels - GROUP + 1, GROUP), *([channels - GROUP] if channels % GROUP else [])]
     groups = np.stack([wide[s : s + GROUP] for s in starts])
     lanes = groups[:, 1::2] * 256 + groups[:, 0::2]
@@ -108,12 +123,13 @@ def stream(segments: np.ndarray, reach: int, words: int, table: np.ndarray) -> n
     return np.concatenate([lane.astype("<i2").view("<i4"), rows], 1).astype(np.int32).reshape(-1)
 
 
-def gemm(body: int, loop: bool, low: int, high: int, zero_point: int, step: int = 8, distance: int = 4) -> Gemm:
+def gemm(layout: Layout, low: int, high: int, zero_point: int) -> Gemm:
     """The matrix kernel for results clamped to `low`..`high`.
 
     Halves of a negative value v (less the zero point) differ: away from zero gives less than up does. But neither exceeds
     0, for v + 1/2 < 1; so if `low` is at least the zero point, both become `low`, and the cheaper way serves."""
-    return Gemm(body, loop, step, distance, low < zero_point, (low, high) != (-128, 127))
+    loop = layout.body < layout.words
+    return Gemm(layout.body, loop, layout.step, layout.distance, low < zero_point, (low, high) != (-128, 127))
 
 
 def with_addends(table: np.ndarray, zero_point: int) -> np.ndarray:
@@ -151,6 +167,14 @@ def unroll(depth: int) -> tuple[int, int]:
     ]
     _, _, body, pairs = min([(15 * need, 0, need, need)] if need < PAIRS.start else choices)
     return body, pairs
+
+
+def unroll_strip(depth: int) -> tuple[int, int]:
+    """unroll() for `depth` elements in the order in which they lie in a strip: all at once, if the code stays short."""
+    need = -(-depth // 2)
+    if need <= LONGEST_ONCE:
+        return need, need
+    return min(((body, body * -(-need // body)) for body in PAIRS), key=lambda b: (15 * b[1] + 6 * b[1] // b[0], b[0]))
 
 
 def unroll_exactly(depth: int) -> int | None:

@@ -4,15 +4,16 @@ dilation, padding, batch and number of groups."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml import floats, halves, lanes
+from mcuml import floats, halves
+from mcuml.conv_s8 import paired, stripped
 from mcuml.geometry import Axis, each_image, overlap_distance, window
-from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
-from mcuml.numerics import activation_range, float_activation_range
+from mcuml.graph import Graph, Kernel, Node, Overlap
+from mcuml.numerics import float_activation_range
 from mcuml.ops import Operator, require
 from mcuml.weighted import (
     bias_f32,
@@ -25,8 +26,6 @@ from mcuml.weighted import (
     weighted,
 )
 from mcuml.winograd import winograd
-
-COLUMNS_BYTES = 256  # of scratch for widened pixels, where more pairs than one fit
 
 
 @dataclass(frozen=True)
@@ -116,20 +115,11 @@ def convolution(
         return floats.convolution(params, filters, (low, high), bias_f32(bias, channels).data, overlaps[0], macs)
     real = [] if source.dtype == "float32" else channel_scales(source, weights, output)
     if source.dtype == "int8" and groups == 1:
-        scaling = lanes.requantization(None if bias is None else bias.data, real)
-        reach = max(128 + source.zero_point, 127 - source.zero_point)
-        table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
-        body, words = lanes.unroll(matrix.shape[1])
-        packed = lanes.pack(matrix, reach, depth % 4 == 0, words)
-        if table is not None and packed is not None:
-            low_q, high_q = activation_range(activation, output)
-            gemm = lanes.gemm(body, body < words, low_q, high_q, output.zero_point)
-            block = max(1, COLUMNS_BYTES // (words * 8)) if pointwise else 1
-            params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "words": words, "gemm": gemm, "block": block}
-            params |= {"add": None, "strip": 2 * block}
-            stream = Constant("weights", lanes.gemm_stream(packed, table, output.zero_point))
-            scratch = block * words * 8 + (0 if pointwise or depth % 4 else depth)
-            return Kernel("conv_2d_s8", params, (stream,), scratch, overlaps, macs)
+        fast = paired(node, graph, filters, vertical, horizontal, activation) or stripped(
+            node, graph, filters, vertical, horizontal, activation
+        )
+        if fast is not None:
+            return replace(fast, overlaps=overlaps, macs=macs)
     more, channel_constants = plain(node, graph, matrix, real, activation, int32_sums)
     # One pixel's channels are written one by one while its window's later channels are still needed.
     return Kernel(

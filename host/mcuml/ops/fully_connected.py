@@ -88,7 +88,7 @@ def dense(node: Node, graph: Graph, matrix: np.ndarray, activation: str, int32_s
         reach = max(128 + source.zero_point, 127 - source.zero_point)
         table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
         unrolled = lanes.unroll_exactly(depth)
-        packed = lanes.pack(matrix, reach, True, depth // 2) if unrolled else None
+        packed = lanes.pack(lanes.widened(matrix), reach, depth // 2) if unrolled else None
         if table is not None and packed is not None:
             low_q, high_q = activation_range(activation, output)
             params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
