@@ -28,6 +28,7 @@ STAGES = (
         "winograd",
         "conv_s8",
         "depthwise_lines",
+        "depthwise_windows",
         "fixedpoint",
         "elementwise",
         "shapes",
@@ -180,6 +181,7 @@ def test_a_file_is_a_room(name: str) -> None:
 SHARED = (
     "conv_s8",
     "depthwise_lines",
+    "depthwise_windows",
     "elementwise",
     "floats",
     "halves",

@@ -35,29 +35,33 @@ def kernel(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndar
     channels' outputs fall on these channels' inputs alone. Along rows an output's place is never ahead of the lines
     that were read; along columns only where input and output planes have one shape."""
     channels, stride = weights.shape[2], vertical.stride
-    steps = {"in": (horizontal.size * channels, channels), "out": (horizontal.out * channels, channels)}
-    rows = [
-        {"size": a.size, "out": a.out, "pad": a.pad, "in_step": i, "out_step": o}
-        for a, i, o in zip((vertical, horizontal), *steps.values(), strict=True)
-    ]
-    constants = for_relu(weights, table, zeros)
-    relu = constants is not None
+    by_rows = (vertical, horizontal), (horizontal.size * channels, channels), (horizontal.out * channels, channels)
+    short = for_relu(weights, table, zeros) is not None
     same = (vertical.size, horizontal.size) == (vertical.out, horizontal.out)
-    by_rows, by_columns = (cycles(*axes, channels, relu) for axes in ((vertical, horizontal), (horizontal, vertical)))
-    along_columns = same and by_columns < by_rows
-    if along_columns:
-        rows, weights = rows[::-1], weights.transpose(1, 0, 2)
-    lines, along = (horizontal, vertical) if along_columns else (vertical, horizontal)
-    constants = for_relu(weights, table, zeros) if relu else for_all(weights, table, zeros)
+    columns = same and cycles(horizontal, vertical, channels, short) < cycles(vertical, horizontal, channels, short)
+    (lines, along), in_steps, out_steps = (pair[::-1] for pair in by_rows) if columns else by_rows
+    ordered = weights.transpose(1, 0, 2) if columns else weights
+    constants = for_relu(ordered, table, zeros)
+    if constants is None:
+        constants = for_all(ordered, table, zeros)
+    gathered = {
+        "count": along.size, "step": in_steps[1], "pad": along.pad, "columns": stride * -(-along.out // 2) + 1,
+        "apart": GROUP * (stride + 3), "offsets": lanes_of(-zeros.in_zero), "first": 0, "outputs": along.out,
+    }  # fmt: skip
     params = {
-        "stride": stride, "axes": tuple(rows), "channels": channels, "relu": relu, "shift": SHIFT,
-        "columns": stride * -(-along.out // 2) + 1, "offsets": (-zeros.in_zero & 0xFFFF) * 0x10001,
+        "stride": stride, "along": gathered, "out_step": out_steps[1], "channels": channels, "relu": short, "shift": SHIFT,
+        "lines": {"size": lines.size, "out": lines.out, "pad": lines.pad, "in_step": in_steps[0], "out_step": out_steps[0]},
         "low": zeros.low, "high": zeros.high,
     }  # fmt: skip
-    held = Constant("channels", np.ascontiguousarray(constants))
+    held = (Constant("channels", np.ascontiguousarray(constants)),)
     overlaps = (Overlap(0, 0, 0, exact=True),)
-    cost = min(by_rows, by_columns) if along_columns else by_rows
-    return Kernel("depthwise_3x3", params, (held,), buffer_bytes(lines, along), overlaps, macs, cost)
+    cost = cycles(lines, along, channels, short)
+    return Kernel("depthwise_3x3", params, held, buffer_bytes(lines, along), overlaps, macs, cost)
+
+
+def lanes_of(value: int) -> int:
+    """A word of two 16-bit lanes of `value`."""
+    return (value & 0xFFFF) * 0x10001
 
 
 def buffer_bytes(lines: Axis, along: Axis) -> int:

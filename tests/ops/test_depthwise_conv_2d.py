@@ -65,6 +65,25 @@ CASES += [
         (5, 5, 2, ONE, "VALID"), (8, 6, 8, TWO, "SAME"),
     )
 ]  # fmt: skip
+# Any window, four channels at a time: window, stride, dilation and multiplier each alone and together, few and odd channels.
+WINDOWS = [
+    ("int8", height, width, channels, multiplier, window, stride, dilation, padding, activation, "channel", flavour)
+    for height, width, channels, multiplier, window, stride, dilation, padding, activation, flavour in (
+        (7, 9, 4, 1, (5, 5), ONE, ONE, "SAME", "RELU", "usual"), (6, 6, 5, 1, (2, 4), ONE, ONE, "SAME", "NONE", "low zero"),
+        (9, 8, 7, 1, (5, 5), TWO, ONE, "SAME", "RELU6", "usual"), (9, 9, 4, 1, (3, 3), (3, 3), ONE, "SAME", "NONE", "high zero"),
+        (9, 10, 8, 1, (3, 3), ONE, TWO, "SAME", "RELU", "usual"), (9, 11, 3, 1, (3, 3), ONE, (2, 3), "VALID", "NONE", "usual"),
+        (8, 9, 4, 1, (2, 2), ONE, TWO, "SAME", "NONE", "full"), (5, 6, 2, 2, (3, 3), ONE, ONE, "SAME", "RELU", "usual"),
+        (5, 6, 5, 3, (3, 3), TWO, ONE, "VALID", "NONE", "low zero"),
+        (6, 7, 6, 2, (3, 2), (1, 2), (2, 1), "SAME", "NONE", "usual"),
+        (4, 5, 9, 1, (1, 7), ONE, ONE, "SAME", "NONE", "usual"), (12, 2, 4, 1, (7, 1), (2, 1), ONE, "SAME", "RELU", "minus 128"),
+        (2, 3, 4, 1, (5, 5), ONE, (3, 4), "SAME", "NONE", "usual"),
+        (7, 7, 6, 1, (7, 7), ONE, ONE, "VALID", "NONE", "empty channel"),
+        (3, 4, 5, 1, ONE, (2, 3), ONE, "SAME", "NONE", "usual"), (6, 23, 4, 1, (1, 9), (1, 4), ONE, "VALID", "NONE", "full"),
+    )
+]  # fmt: skip
+# What neither takes: a stride and a dilation at once, a multiplier of one and more.
+PLAIN = [("int8", 9, 9, 5, multiplier, (3, 3), TWO, TWO, "SAME", "RELU", "channel", "usual") for multiplier in (1, 2)]
+PLAIN += [("int8", 4, 5, 6, 1, (3, 3), ONE, ONE, "SAME", "NONE", "channel", "loud", batch) for batch in (1, 2)]
 CASES += [
     ("int8", 6, 5, 6, 1, (3, 3), stride, ONE, "SAME", "RELU", "channel", flavour, 2)
     for stride in (ONE, TWO)
@@ -79,6 +98,27 @@ def make(rng, dtype, height, width, depth, multiplier, window, stride, dilation,
 
 
 test_matches_tflite_micro = compare(CASES, make)
+test_any_window = compare([*WINDOWS, (*WINDOWS[4], 2), (*WINDOWS[8], 2)], make, template="depthwise_windows")
+test_plain_int8 = compare(PLAIN, make, template="depthwise_conv_2d")
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "window", "stride", "dilation", "template", "in_place"),
+    [
+        (1, (3, 3), ONE, ONE, "depthwise_3x3", True),
+        (1, (3, 3), TWO, ONE, "depthwise_3x3", True),
+        (1, (3, 3), (1, 2), ONE, "depthwise_windows", True),
+        (1, (5, 5), ONE, ONE, "depthwise_windows", True),
+        (1, (3, 3), ONE, TWO, "depthwise_windows", True),
+        (1, (2, 2), ONE, TWO, "depthwise_windows", False),  # a part's outputs fall on another part's inputs
+        (2, (3, 3), ONE, ONE, "depthwise_windows", False),
+        (1, (3, 3), TWO, TWO, "depthwise_conv_2d", True),
+    ],
+)
+def test_kernel_by_shape(multiplier, window, stride, dilation, template, in_place):
+    case = ("int8", 9, 9, 4, multiplier, window, stride, dilation, "SAME", "NONE", "channel", "usual")
+    kernel = lowered(make(np.random.default_rng(5), *case)).nodes[0].kernel
+    assert (kernel.template, bool(kernel.overlaps)) == (template, in_place)
 
 
 @pytest.mark.parametrize(
