@@ -11,6 +11,8 @@ from mcuml.ops import Operator
 from mcuml.ops.arithmetic import Arithmetic
 from mcuml.ops.conv_2d import Conv2D
 
+ADD_CYCLES = 16  # per element
+
 
 @dataclass(frozen=True)
 class ConvAdd(Operator):
@@ -51,6 +53,7 @@ def fused(conv: Node, add: Node, graph: Graph) -> tuple[Kernel, ...]:
             | {"add": dict(adding.params) | {"map": position, "other": len(conv.inputs), "strip": kernel.scratch}},
             constants=(*kernel.constants, *adding.constants),
             scratch=kernel.scratch + kernel.params["strip"] * middle.shape[3],
+            cycles=kernel.cycles and kernel.cycles + ADD_CYCLES * middle.elements,
             # A pixel's sum is written once the other operand's pixel is read, in any order of pixels.
             overlaps=(*kernel.overlaps, Overlap(len(conv.inputs), 0, 0, exact=True)),
         )
