@@ -11,6 +11,8 @@ import numpy as np
 
 from mcuml.graph import Tensor
 
+FLT_MAX = float(np.finfo(np.float32).max)
+
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
     """(multiplier, shift) with real ~ multiplier / 2**31 * 2**shift, multiplier in [2**30, 2**31) or 0.
@@ -69,5 +71,12 @@ def activation_range(activation: str, output: Tensor) -> tuple[int, int]:
 
 
 def float_activation_range(activation: str) -> tuple[float, float]:
-    """(lowest, highest) value that a fused activation leaves in a float output; infinities where it does not clamp."""
+    """(lowest, highest) value that a fused activation leaves in a float output: what overflows becomes the type's end, also
+    without activation (CalculateActivationRange, kernels/kernel_util.h)."""
+    low, high = open_activation_range(activation)
+    return max(low, -FLT_MAX), min(high, FLT_MAX)
+
+
+def open_activation_range(activation: str) -> tuple[float, float]:
+    """The same for kernels that leave infinities."""
     return {"NONE": (-math.inf, math.inf), "RELU": (0.0, math.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}[activation]

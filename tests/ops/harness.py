@@ -102,7 +102,8 @@ def _wanted(node: Node, graph: Graph, template: str) -> Node:
 
 def values(rng: np.random.Generator, tensor: Tensor, kind: str) -> np.ndarray:
     """An input: "random", "low" and "high" (the ends of the type everywhere) or "ramp" (all values in turn); of floats,
-    "zero"; "nonzero", "positive" and "positive ramp" for functions that are not defined at 0 or below."""
+    "zero" and "overflow" (infinities, NaN and what becomes one);
+    "nonzero", "positive" and "positive ramp" for functions that are not defined at 0 or below."""
     if kind == "nonzero":
         zero = tensor.zero_point if tensor.quant else 0
         plain = values(rng, tensor, "random")
@@ -117,6 +118,8 @@ def values(rng: np.random.Generator, tensor: Tensor, kind: str) -> np.ndarray:
         )
     if tensor.dtype == "float32":
         ramp = np.resize(np.arange(-128, 128) * 0.15625, tensor.shape)  # exact multiples: ties when they are rounded
+        if kind == "overflow":
+            return rng.choice(np.array([np.inf, -np.inf, np.nan, 3e38, -3e38, 2, 0, -1], np.float32), tensor.shape)
         ends = {"low": -100, "high": 100, "zero": 0}
         made = np.full(tensor.shape, ends[kind]) if kind in ends else rng.normal(0, 2, tensor.shape) if kind == "random" else ramp
         return made.astype(np.float32)

@@ -16,7 +16,6 @@ from mcuml.numerics import activation_range, float_activation_range, quantize_mu
 from mcuml.ops import Operator, require
 from mcuml.shapes import broadcast_shape
 
-FLT_MAX = float(np.finfo(np.float32).max)
 INT32 = np.iinfo(np.int32)
 SERVED = {
     "DIV": ("int8", "float32", "int32"),
@@ -107,12 +106,12 @@ class Binary(Operator):
         return binary(node, graph, self.code.lower(), arguments)
 
     def _range(self, output: Tensor) -> tuple[Any, Any]:
-        """(lowest, highest) output of DIV; a float beyond float32 becomes its end, as TFLite clamps even without activation."""
+        """(lowest, highest) output of DIV."""
         if output.dtype == "int8":
             return activation_range(self.activation, output)
         low, high = float_activation_range(self.activation)
         if output.dtype == "float32":
-            return max(low, -FLT_MAX), min(high, FLT_MAX)
+            return low, high
         return int(max(low, INT32.min)), int(min(high, INT32.max))
 
 

@@ -13,7 +13,7 @@ from mcuml import floats, halves
 from mcuml.conv_s8 import paired, stripped
 from mcuml.geometry import Axis, each_image, overlap_distance, window
 from mcuml.graph import Graph, Kernel, Node, Overlap
-from mcuml.numerics import float_activation_range
+from mcuml.numerics import float_activation_range, open_activation_range
 from mcuml.ops import Operator, require
 from mcuml.weighted import (
     bias_f32,
@@ -106,13 +106,14 @@ def convolution(
     distance = overlap_distance(vertical, horizontal, source.shape[3], channels, item)
     overlaps = (Overlap(0, 0, distance),)
     if source.dtype == "float32" and groups == 1:
-        low, high = float_activation_range(activation)
         if halves.is_half(graph, matrix):
-            limits = {"low": low, "high": high}
+            limits = dict(zip(("low", "high"), float_activation_range(activation), strict=True))
             kernel = halves.convolution(params | limits, matrix, bias_f32(bias, channels), overlaps, macs)
             if kernel is not None:
                 return kernel
-        return floats.convolution(params, filters, (low, high), bias_f32(bias, channels).data, overlaps[0], macs)
+        return floats.convolution(
+            params, filters, open_activation_range(activation), bias_f32(bias, channels).data, overlaps[0], macs
+        )
     real = [] if source.dtype == "float32" else channel_scales(source, weights, output)
     if source.dtype == "int8" and groups == 1:
         fast = paired(node, graph, filters, vertical, horizontal, activation) or stripped(

@@ -11,7 +11,7 @@ import numpy as np
 from mcuml import floats, halves, lanes
 from mcuml.geometry import Axis, axis, each_image, overlap_distance
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap, Tensor
-from mcuml.numerics import activation_range, float_activation_range
+from mcuml.numerics import activation_range, open_activation_range
 from mcuml.ops import Operator
 from mcuml.ops.conv_2d import Conv2D
 from mcuml.ops.pool_2d import Pool2D
@@ -217,7 +217,7 @@ def _float32(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical
     """The kernel for `filters` (N, KH, KW, C)."""
     _, _, bias, _ = weighted(conv, graph)
     channels, taps, _, depth = filters.shape
-    low, high = _both(*(float_activation_range(node.attrs.activation) for node in (conv, pool)))
+    low, high = _both(*(open_activation_range(node.attrs.activation) for node in (conv, pool)))
     found = floats.windows(vertical.conv, horizontal.conv, depth)
     params = {
         "height": vertical.conv, "width": horizontal.conv, "out_h": vertical.out, "out_w": horizontal.out,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mcuml.graph import Constant, Graph, Kernel, Node
-from mcuml.numerics import float_activation_range, quantize_multiplier
+from mcuml.numerics import open_activation_range, quantize_multiplier
 from mcuml.ops import Operator, require
 
 KINDS: dict[tuple[str, ...], str] = {  # types of input, feature weights, time weights, bias, state, output
@@ -73,7 +73,7 @@ class Svdf(Operator):
         if source.dtype == "float32":
             params["activation"] = self.activation
             if self.activation not in ("TANH", "SIGN_BIT"):
-                params["low"], params["high"] = float_activation_range(self.activation)
+                params["low"], params["high"] = open_activation_range(self.activation)
         else:
             scales = [np.float32(t.scale) for t in (source, features, times, state, output)]
             first = quantize_multiplier(float(scales[0] * scales[1] / scales[3]))
