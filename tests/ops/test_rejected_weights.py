@@ -31,7 +31,17 @@ def with_bias(layer, data):
     return layer
 
 
+def activated(layer, activation):
+    layer.options["fused_activation_function"] = activation
+    return layer
+
+
 CASES = [  # (what the message says, layer)
+    *(
+        (f"the fused activation {activation} is not served", activated(layer, activation))
+        for activation in ("TANH", "SIGN_BIT")  # TFLite Micro computes as if there were none
+        for layer in (convolution(), convolution("float32"), convolution(channels=4, depthwise=True), dense(), dense("float32"))
+    ),
     ("do not go into groups of 3", changed(convolution(), "weights", shape=(6, 3, 3, 3), data=np.zeros((6, 3, 3, 3), np.int8))),
     ("do not go into groups of 1", changed(convolution(), "weights", shape=(6, 3, 3, 1), data=np.zeros((6, 3, 3, 1), np.int8))),
     ("differ in batch size", changed(convolution(), "output", shape=(2, 4, 4, 6))),

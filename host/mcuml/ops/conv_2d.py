@@ -11,6 +11,7 @@ import numpy as np
 
 from mcuml import floats, halves
 from mcuml.conv_s8 import paired, stripped
+from mcuml.elementwise import known_activation
 from mcuml.geometry import Axis, each_image, overlap_distance, window
 from mcuml.graph import Graph, Kernel, Node, Overlap
 from mcuml.numerics import float_activation_range, open_activation_range
@@ -63,6 +64,7 @@ class Conv2D(Operator):
             f"{source.shape[3]} input and {weights.shape[0]} output channels do not go into groups of {weights.shape[3]}.",
         )
         require(weights.shape[0] == output.shape[3], node, graph, "its weights and output differ in channels.")
+        known_activation(node, graph, self.activation)
         check_weighted(node, graph, axis=0, hybrid=True)
 
     def lower(self, node: Node, graph: Graph) -> Kernel:

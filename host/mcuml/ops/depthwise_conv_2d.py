@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mcuml import depthwise_lines, depthwise_windows, lanes
+from mcuml.elementwise import known_activation
 from mcuml.geometry import Axis, each_image, overlap_distance
 from mcuml.graph import Graph, Kernel, Node, Overlap
 from mcuml.numerics import activation_range
@@ -32,6 +33,7 @@ class DepthwiseConv2D(Conv2D):
         )
         require(weights.shape[3] == output.shape[3], node, graph, "its weights and output differ in channels.")
         hybrid = is_hybrid(source, weights)
+        known_activation(node, graph, self.activation)
         check_weighted(node, graph, axis=3, hybrid=hybrid, biases=BIAS | {"int16": ("int64",)})
 
         if hybrid:  # LiteRT's kernel reads one for each

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mcuml import floats, halves, lanes
+from mcuml.elementwise import known_activation
 from mcuml.geometry import Axis
 from mcuml.graph import Constant, Graph, Kernel, Node
 from mcuml.numerics import activation_range, float_activation_range
@@ -55,6 +56,7 @@ class FullyConnected(Operator):
             graph,
             "its output's shape does not follow.",
         )
+        known_activation(node, graph, self.activation)
         check_weighted(node, graph, axis=0, hybrid=True)
 
     def lower(self, node: Node, graph: Graph) -> Kernel:

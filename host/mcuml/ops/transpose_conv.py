@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from mcuml.elementwise import known_activation
 from mcuml.geometry import Axis, axis, each_image
 from mcuml.graph import Graph, Kernel, Node
 from mcuml.ops import Operator, require
@@ -40,6 +41,7 @@ class TransposeConv(Operator):
         if given is not None:
             wanted = tuple(int(n) for n in given.reshape(-1))
             require(wanted == output.shape, node, graph, f"its output has shape {list(output.shape)}, not {list(wanted)}.")
+        known_activation(node, graph, self.activation)
         check_weighted(node, graph, axis=0, biases=BIAS | {"int16": ("int64", "int16")})
 
     def lower(self, node: Node, graph: Graph) -> Kernel:
