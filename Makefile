@@ -18,7 +18,7 @@ MUTATIONS ?= 20000
 SEED      ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow cores fuzz fuzz-files lint typecheck bench check-models operators wheel clean
+.PHONY: help venv demo test test-slow cores fuzz fuzz-files mutants lint typecheck bench check-models operators wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -74,6 +74,9 @@ fuzz: $(VENV)/.stamp-test ## Compare random graphs with TFLite Micro and write d
 fuzz-files: $(VENV)/.stamp-test ## Damage models, boards and serial lines and write docs/results/fuzz.md
 	@PYTHONPATH=tests $(BIN)/python -m fuzz files --count $(MUTATIONS) --seed $(SEED) --jobs $(JOBS) \
 	    $(if $(MODELS),--models $(MODELS)) -o docs/results/fuzz.md
+
+mutants: $(VENV)/.stamp-test ## Change what serves each operator, see its tests fail, and write docs/results/mutants.md
+	@PYTHONPATH=tests $(BIN)/python -m mutants
 
 wheel: $(VENV)/.stamp-dev ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel -o dist . > /dev/null && ls dist

@@ -10,12 +10,30 @@ from typing import Any
 import numpy as np
 
 import modelmaker as mm
-from modelmaker import OpSpec, TensorSpec
+from modelmaker import OpSpec, Subgraph, TensorSpec
 
 MOST_ELEMENTS = 1024  # of one tensor: many small layers find more than a few large ones
 MOST_INPUTS = 5
 MOST_OPERATORS = 30
-Recipe = Callable[["Draft", str], "OpSpec | None"]
+Recipe = Callable[["Draft", str], "OpSpec | Sequence[OpSpec]"]  # of several operators, only the last one's outputs are read
+
+
+@dataclass(eq=False)
+class Calling(OpSpec):
+    """An operator that calls subgraphs: the option that names one -> the subgraph."""
+
+    bodies: dict[str, Subgraph] = field(default_factory=dict)
+
+
+def all_operators(ops: Sequence[OpSpec]) -> list[OpSpec]:
+    """`ops` and those in the subgraphs that they call."""
+    inner = (body[0] for op in ops if isinstance(op, Calling) for body in op.bodies.values())
+    return [*ops, *(op for body in inner for op in all_operators(body))]
+
+
+def code_of(op: OpSpec) -> str:
+    """The operator's name, as ops.registry() has it."""
+    return f"CUSTOM:{op.custom}" if op.custom else op.code
 
 
 @dataclass(eq=False)
@@ -30,7 +48,23 @@ class Sketch:
 
     @property
     def bytes(self) -> bytes:
-        return mm.model(self.ops, self.inputs, self.outputs)
+        others: list[Subgraph] = []
+        for op in all_operators(self.ops):
+            for option, body in op.bodies.items() if isinstance(op, Calling) else ():
+                others.append(body)
+                op.options[option] = len(others)
+        return mm.model(self.ops, self.inputs, self.outputs, others)
+
+    @property
+    def tensors(self) -> list[TensorSpec]:
+        """Those of the first subgraph by number: modelmaker puts inputs first, then outputs, then the rest in order of use."""
+        used = (t for o in self.ops for t in (*o.inputs, *o.outputs) if t is not None)
+        return list({id(t): t for t in (*self.inputs, *self.outputs, *used)}.values())
+
+    @property
+    def codes(self) -> list[str]:
+        """The name of each operator, those in subgraphs included."""
+        return [code_of(op) for op in all_operators(self.ops)]
 
     def __str__(self) -> str:
         def text(t: TensorSpec | None) -> str:
@@ -39,24 +73,50 @@ class Sketch:
             quant = f" {t.scale[0]:.9g}*(q-{t.zero_point[0] if t.zero_point else 0})" if len(t.scale) == 1 else ""
             return f"{t.name}:{t.dtype}{list(t.shape)}{quant}{' const' if t.data is not None else ''}"
 
-        lines = [
-            f"{i:2d} {o.code} ({', '.join(map(text, o.inputs))}) -> {', '.join(map(text, o.outputs))} {o.options or ''}".rstrip()
-            for i, o in enumerate(self.ops)
-        ]
+        lines = []
+        for i, o in enumerate(all_operators(self.ops)):
+            ends = f"({', '.join(map(text, o.inputs))}) -> {', '.join(map(text, o.outputs))}"
+            lines.append(f"{i:2d} {code_of(o)} {ends} {o.options or ''}".rstrip())
         return "\n".join([*lines, f"   outputs: {', '.join(t.name for t in self.outputs)}"])
 
 
 class Draft:
     """What a recipe draws from: random numbers, the tensors that are there, new tensors."""
 
-    def __init__(self, seed: int):
-        self.rng = np.random.default_rng(seed)
+    def __init__(self, rng: np.random.Generator, accepts: Callable[[Sketch], bool], stem: str = ""):
+        self.rng, self.accepts, self._stem = rng, accepts, stem
         self.ops: list[OpSpec] = []
         self.inputs: list[TensorSpec] = []
         self.live: list[TensorSpec] = []
+        self.hidden: set[int] = set()  # ids of tensors whose bytes are nobody's business
+        self.most_inputs = MOST_INPUTS
         self._names = 0
-        for _ in range(self.number(1, 2)):
-            self.feed(self.pick(("int8", "int8", "float32", "int16")), self.shape())
+
+    def inside(self, parameters: Sequence[TensorSpec]) -> Draft:
+        """A subgraph in the making, whose inputs mean what `parameters` mean."""
+        made = Draft(self.rng, self.accepts, self.name("s"))
+        made.inputs = [made.same(t, t.shape) for t in parameters]
+        made.live, made.most_inputs = list(made.inputs), 0
+        return made
+
+    def grow(self, recipe: Recipe, code: str) -> bool:
+        """Add what `recipe` draws, unless nothing suits it or mcuml does not take that alone."""
+        known, fed = list(self.live), list(self.inputs)
+        try:
+            made = recipe(self, code)
+        except NoFit:
+            made = []
+        steps = [made] if isinstance(made, OpSpec) else list(made)
+        sizes = [prod(t.shape) for step in steps for t in step.outputs]
+        if not steps or not all(0 < n <= MOST_ELEMENTS for n in sizes) or not self.accepts(alone(steps)):
+            self.live, self.inputs = known, fed
+            return False
+        self.ops += steps
+        self.live += [t for t in steps[-1].outputs if id(t) not in self.hidden]
+        used = {id(t) for step in steps for t in step.inputs}  # an input that the recipe made and did not use goes again
+        self.inputs = [t for t in self.inputs if t in fed or id(t) in used]
+        self.live = [t for t in self.live if t in known or t in self.inputs or t in steps[-1].outputs]
+        return True
 
     # Random choices.
 
@@ -83,7 +143,7 @@ class Draft:
 
     def name(self, stem: str) -> str:
         self._names += 1
-        return f"{stem}{self._names}"
+        return f"{self._stem}{stem}{self._names}"
 
     def new(self, dtype: str, shape: Sequence[int], like: TensorSpec | None = None) -> TensorSpec:
         """An output: quantized at random, or as `like`. Zero points lie at an end of the type now and then."""
@@ -132,7 +192,7 @@ class Draft:
         if found:
             return found[-1 - min(int(self.rng.exponential(2.5)), len(found) - 1)]
         shapes = [s for s in (self.shape() for _ in range(8)) if not ranks or len(s) in ranks]
-        if len(self.inputs) < MOST_INPUTS and shapes and fits is bool:
+        if len(self.inputs) < self.most_inputs and shapes and fits is bool:
             return self.feed(self.pick(dtypes or ("int8", "float32")), shapes[0])
         raise NoFit
 
@@ -147,7 +207,7 @@ class Draft:
             return self.pick(others)
         shape = tuple(1 if self.chance(0.25) else n for n in x.shape)[self.number(0, len(x.shape)) if self.chance(0.3) else 0 :]
         like = None if free else x
-        if kind < 0.8 or len(self.inputs) >= MOST_INPUTS:
+        if kind < 0.8 or len(self.inputs) >= self.most_inputs:
             return self.values(x.dtype, shape, like)
         made = self.feed(x.dtype, shape)
         if like:
@@ -179,33 +239,24 @@ def _broadcast(a: Sequence[int], b: Sequence[int]) -> bool:
 
 
 def draw(seed: int, recipes: dict[str, Recipe], accepts: Callable[[Sketch], bool]) -> Sketch:
-    """The graph of `seed`. An operator is added when `accepts` takes the model of that operator alone."""
-    draft = Draft(seed)
+    """The graph of `seed`. What a recipe gives is added when `accepts` takes the model of that alone."""
+    draft = Draft(np.random.default_rng(seed), accepts)
+    for _ in range(draft.number(1, 2)):
+        draft.feed(draft.pick(("int8", "int8", "float32", "int16")), draft.shape())
     wanted = draft.number(2, MOST_OPERATORS)
     codes = sorted(recipes)
     for _ in range(20 * wanted):
-        if len(draft.ops) == wanted:
+        if len(draft.ops) >= wanted:
             break
-        code, known, fed = draft.pick(codes), list(draft.live), list(draft.inputs)
-        try:
-            made = recipes[code](draft, code)
-        except NoFit:
-            made = None
-        if made is not None and all(0 < prod(t.shape) <= MOST_ELEMENTS for t in made.outputs) and accepts(alone(made)):
-            draft.ops.append(made)
-            draft.live += made.outputs
-            used = {id(t) for t in made.inputs}  # an input that the recipe made and did not use goes again
-            draft.inputs = [t for t in draft.inputs if t in fed or id(t) in used]
-            draft.live = [t for t in draft.live if t in known or t in draft.inputs or t in made.outputs]
-        else:
-            draft.live, draft.inputs = known, fed
+        code = draft.pick(codes)
+        draft.grow(recipes[code], code)
     return Sketch(seed, draft.ops, draft.inputs, _outputs(draft))
 
 
 def _outputs(draft: Draft) -> list[TensorSpec]:
     """What nobody reads, some of it left dead; now and then a tensor that is read too, or an input's neighbour."""
     read = {id(t) for o in draft.ops for t in o.inputs}
-    made = [t for o in draft.ops for t in o.outputs]
+    made = [t for o in draft.ops for t in o.outputs if id(t) not in draft.hidden]
     ends = [t for t in made if id(t) not in read and not draft.chance(0.15)] or made[-1:]
     middle = [t for t in made if id(t) in read]
     if middle and draft.chance(0.3):
@@ -213,7 +264,13 @@ def _outputs(draft: Draft) -> list[TensorSpec]:
     return [ends[i] for i in draft.rng.permutation(len(ends))]
 
 
-def alone(made: OpSpec, seed: int = 0) -> Sketch:
-    """The model of one operator, its variable inputs fed from outside."""
-    fed: dict[int, TensorSpec] = {id(t): t for t in made.inputs if t is not None and t.data is None}
-    return Sketch(seed, [made], list(fed.values()), list(made.outputs))
+def alone(steps: Sequence[OpSpec], seed: int = 0) -> Sketch:
+    """The model of some operators, what they read from elsewhere fed from outside."""
+    made = {id(t) for step in steps for t in step.outputs}
+    fed = {id(t): t for step in steps for t in step.inputs if given(t) and id(t) not in made}
+    return Sketch(seed, list(steps), list(fed.values()), list(steps[-1].outputs))
+
+
+def given(t: TensorSpec | None) -> bool:
+    """Whether somebody computes or feeds the tensor: no constant, no state."""
+    return t is not None and t.data is None and not t.variable

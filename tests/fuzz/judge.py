@@ -40,7 +40,7 @@ class Finding:
 
 def imported(data: bytes, name: str = "fuzz") -> Graph:
     """The graph of a .tflite file's bytes. Raises ModelError."""
-    raw = tflite.read(data, name)
+    raw = tflite.flatten(tflite.read(data, name))
     digest = hashlib.sha256(data).hexdigest()
     return verify(Graph(name, raw.tensors, tflite._nodes(raw), raw.inputs, raw.outputs, digest), "import")
 
@@ -77,7 +77,29 @@ class Candidate:
         if self.sketch.fixed:
             return self.sketch.fixed
         rng = np.random.default_rng(self.sketch.seed)
-        return [[values(rng, self.original.tensors[t], kind) for t in self.original.inputs] for kind in SAMPLES]
+        kinds = SAMPLES * (3 if self.stateful else 1)
+        return [[values(rng, self.original.tensors[t], kind) for t in self.original.inputs] for kind in kinds]
+
+    @property
+    def stateful(self) -> bool:
+        return any(t.variable for t in self.planned.graph.tensors)
+
+    @property
+    def wanted(self) -> list[int]:
+        """What the oracle is asked for: inputs and what operators compute, but for what is inside called subgraphs."""
+        computed = {t for node in self.original.nodes for t in node.outputs if t < len(self.sketch.tensors)}
+        return sorted({*self.original.inputs, *computed})
+
+    def written(self) -> list[tuple[int, ...]]:
+        """For each layer the tensors that it is the last to write. What an IF or WHILE gives is there at its end."""
+        found, open_blocks = [], list[tuple[int, ...]]()
+        for node in self.layers:
+            if node.code in ("IF", "WHILE"):
+                open_blocks.append(node.outputs)
+                found.append(())
+            else:
+                found.append(open_blocks.pop() if node.code in ("IF:end", "WHILE:end") else node.outputs)
+        return found
 
 
 HOOKED = """
@@ -138,30 +160,35 @@ def run(candidate: Candidate, library: ctypes.CDLL, oracle: Oracle) -> Finding |
     """Every layer of every sample against the oracle."""
     samples = candidate.samples()
     graph = candidate.planned.graph
-    wanted = sorted({*candidate.original.inputs, *(t for n in candidate.original.nodes for t in n.outputs)})
+    wanted = candidate.wanted
     try:
         answers = oracle.ask(candidate.data, samples, wanted)
     except Refused as refused:
         return Finding("refused by TFLite Micro", str(refused))
+    memory = Arena(candidate, library, 0)
     for number, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
+        if number and not candidate.stateful:  # other garbage
+            memory = Arena(candidate, library, number)
         for t, node_outputs in ((t, graph.tensors[t]) for t in wanted):
             answer[t] = answer[t].reshape(node_outputs.shape)
-        finding = _sample(candidate, library, sample, answer, number)
+        finding = _sample(candidate, library, memory, sample, answer, number)
         if finding:
             return finding
     return None
 
 
 def _sample(
-    candidate: Candidate, library: ctypes.CDLL, sample: Sequence[np.ndarray], answer: dict[int, np.ndarray], number: int
-) -> Finding | None:
-    graph, offsets, layers = candidate.planned.graph, candidate.planned.offsets, candidate.layers
-    memory = Arena(candidate.planned.arena_bytes, number)
+    candidate: Candidate, library: ctypes.CDLL, memory: Arena, sample: Sequence[np.ndarray], answer: dict[int, np.ndarray],
+    number: int,
+) -> Finding | None:  # fmt: skip
+    graph, offsets, layers, written = candidate.planned.graph, candidate.planned.offsets, candidate.layers, candidate.written()
     wrong: list[Finding] = []
 
     def check(index: int) -> None:
         node = layers[index]
-        for t in () if wrong else node.outputs:
+        for t in () if wrong else written[index]:
+            if t not in answer:
+                continue
             wanted, place = answer[t], memory.address + offsets[t]
             got = np.frombuffer(ctypes.string_at(place, wanted.nbytes), wanted.dtype).reshape(wanted.shape)
             said = "" if undefined(node, graph, answer) else difference(got, wanted)
@@ -175,7 +202,6 @@ def _sample(
     target = getattr(library, f"{candidate.prefix}_output")
     source.restype = target.restype = ctypes.c_void_p
     arena = ctypes.c_void_p(memory.address)
-    getattr(library, f"{candidate.prefix}_init")(arena)
     for i, value in enumerate(sample):
         ctypes.memmove(source(arena, i), value.tobytes(), value.nbytes)
     status = getattr(library, f"{candidate.prefix}_invoke")(arena)
@@ -194,16 +220,18 @@ def _sample(
 
 
 class Arena:
-    """`size` bytes full of garbage, between canaries."""
+    """A model's arena, full of garbage before model_init, between canaries."""
 
     GUARD = 256
 
-    def __init__(self, size: int, seed: int):
+    def __init__(self, candidate: Candidate, library: ctypes.CDLL, seed: int):
+        size = candidate.planned.arena_bytes
         self._before = np.random.default_rng(seed).integers(0, 256, size + 2 * self.GUARD, dtype=np.uint8).tobytes()
         self._buffer = ctypes.create_string_buffer(len(self._before) + render.ARENA_ALIGN)
         self._start = -(-ctypes.addressof(self._buffer) // render.ARENA_ALIGN) * render.ARENA_ALIGN
         ctypes.memmove(self._start, self._before, len(self._before))
         self.address = self._start + self.GUARD
+        getattr(library, f"{candidate.prefix}_init")(ctypes.c_void_p(self.address))
 
     def changed(self) -> str:
         """Which canary changed, "" when none did."""
@@ -213,7 +241,9 @@ class Arena:
 
 
 def undefined(node: Node, graph: Graph, answer: dict[int, np.ndarray]) -> bool:
-    """Whether the node turns floats into integers that cannot hold them, which C does not define."""
+    """Whether the node turns floats into integers that cannot hold them, which C does not define, or has no whole frame yet."""
+    if node.code in ("CUSTOM:SignalFramer", "CUSTOM:SignalStacker"):
+        return not answer[node.outputs[1]].all()
     if node.code not in ("QUANTIZE", "CAST") or graph.tensors[node.inputs[0]].dtype != "float32":
         return False
     t = node.inputs[0]

@@ -10,7 +10,6 @@ from math import prod
 import numpy as np
 
 import modelmaker as mm
-from fuzz import weighted
 from fuzz.draft import Draft, Recipe
 from modelmaker import OpSpec, TensorSpec
 
@@ -280,6 +279,16 @@ def shape_of(d: Draft, code: str) -> OpSpec:
     return mm.op(code, [x], [d.new("int32", (len(x.shape),))], out_type="INT32")
 
 
+def broadcast_args(d: Draft, code: str) -> list[OpSpec]:
+    """The shape of a tensor, and one that goes together with it."""
+    x = d.take(REAL, (1, 2, 3, 4))
+    shape, other = d.new("int32", (len(x.shape),)), [1 if d.chance(0.3) else n for n in x.shape]
+    other = [d.number(1, 4), *other] if d.chance(0.2) else other[d.number(0, len(other) - 1) :]
+    steps = [mm.op("SHAPE", [x], [shape], out_type="INT32")]
+    operands = [shape, d.const(other)] if d.chance(0.5) else [d.const(other), shape]
+    return [*steps, mm.op(code, operands, [d.new("int32", (max(len(other), len(x.shape)),))])]
+
+
 def fill(d: Draft, code: str) -> OpSpec:
     value = d.take(("int8", "float32", "int16", "int32"), (0,))
     shape = [d.number(1, 5) for _ in range(d.number(1, 4))]
@@ -350,5 +359,5 @@ RECIPES: dict[str, Recipe] = {
     **dict.fromkeys(("GATHER", "EMBEDDING_LOOKUP"), gather), "GATHER_ND": gather_nd, "DYNAMIC_UPDATE_SLICE": update_slice,
     "SHAPE": shape_of, "FILL": fill, "QUANTIZE": quantize, "DEQUANTIZE": dequantize, "CAST": cast,
     **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ALL"), reduce),
-    **dict.fromkeys(("ARG_MAX", "ARG_MIN"), arg), "CUMSUM": cumsum, **weighted.RECIPES,
+    **dict.fromkeys(("ARG_MAX", "ARG_MIN"), arg), "CUMSUM": cumsum, "BROADCAST_ARGS": broadcast_args,
 }  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fuzz.draft import Sketch, alone
+from fuzz.draft import Sketch, alone, given
 from fuzz.judge import Finding
 from modelmaker import OpSpec, TensorSpec
 
@@ -18,7 +18,7 @@ def smallest(sketch: Sketch, finding: Finding, fails: Fails) -> tuple[Sketch, Fi
     best, said = sketch, finding
     candidates: list[Callable[[Sketch, Finding], Sketch | None]] = [_failing_alone, _one_output]
     if finding.values is None:  # refused: no values to feed, so each operator alone on random ones
-        candidates += [lambda s, f, o=op: alone(o, sketch.seed) for op in sketch.ops]
+        candidates += [lambda s, f, o=op: alone([o], sketch.seed) for op in sketch.ops]
     candidates += [lambda s, f, o=op: _without(s, f, o) for op in reversed(sketch.ops)]
     candidates += [lambda s, f, t=t: _without_output(s, t) for t in sketch.outputs]
     for change in candidates:
@@ -41,7 +41,7 @@ def _pruned(seed: int, ops: list[OpSpec], outputs: list[TensorSpec], values: dic
             wanted |= {id(t) for t in op.inputs if t is not None}
             kept.insert(0, op)
     made = {id(t) for op in kept for t in op.outputs}
-    inputs = {id(t): t for op in kept for t in op.inputs if t is not None and t.data is None and id(t) not in made}
+    inputs = {id(t): t for op in kept for t in op.inputs if given(t) and id(t) not in made}
     outputs = [t for t in outputs if id(t) in made]
     if not all(t.name in values for t in inputs.values()):
         return None
@@ -49,25 +49,24 @@ def _pruned(seed: int, ops: list[OpSpec], outputs: list[TensorSpec], values: dic
 
 
 def _values(sketch: Sketch, finding: Finding) -> dict[str, np.ndarray]:
-    """The oracle's values by tensor name: modelmaker numbers inputs, outputs, then the rest in order of use."""
-    order: dict[int, TensorSpec] = {}
-    for t in (*sketch.inputs, *sketch.outputs, *(t for o in sketch.ops for t in (*o.inputs, *o.outputs))):
-        if t is not None:
-            order.setdefault(id(t), t)
-    return {t.name: finding.values[i] for i, t in enumerate(order.values()) if finding.values and i in finding.values}
+    """The oracle's values by tensor name."""
+    return {t.name: finding.values[i] for i, t in enumerate(sketch.tensors) if finding.values and i in finding.values}
+
+
+def _failing(sketch: Sketch, finding: Finding) -> OpSpec | None:
+    """The operator that `finding` names; None for one in a called subgraph or a mark of control flow."""
+    index = len(sketch.ops) if finding.node is None else finding.node.index
+    return sketch.ops[index] if index < len(sketch.ops) else None
 
 
 def _failing_alone(sketch: Sketch, finding: Finding) -> Sketch | None:
-    if finding.node is None:
-        return None
-    op = sketch.ops[finding.node.index]
-    return _pruned(sketch.seed, [op], list(op.outputs), _values(sketch, finding))
+    op = _failing(sketch, finding)
+    return op and _pruned(sketch.seed, [op], list(op.outputs), _values(sketch, finding))
 
 
 def _one_output(sketch: Sketch, finding: Finding) -> Sketch | None:
-    if finding.node is None:
-        return None
-    return _pruned(sketch.seed, sketch.ops, sketch.ops[finding.node.index].outputs[:1], _values(sketch, finding))
+    op = _failing(sketch, finding)
+    return op and _pruned(sketch.seed, sketch.ops, op.outputs[:1], _values(sketch, finding))
 
 
 def _without(sketch: Sketch, finding: Finding, op: OpSpec) -> Sketch | None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import device
 import sanitized
 from fuzz import files, judge
+from fuzz.catalogue import RECIPES, operator
 from fuzz.draft import Sketch, draw
 from fuzz.oracle import Oracle
-from fuzz.recipes import RECIPES
 from fuzz.shrink import smallest
 from mcuml import ops
 
@@ -23,7 +23,7 @@ Outcome = tuple[int, Counter, "tuple[str, str] | None"]  # seed, operators, (kin
 
 def graph(seed: int) -> Sketch:
     """The graph of `seed` over all operators that mcuml serves and the fuzzer can draw."""
-    return draw(seed, {code: recipe for code, recipe in RECIPES.items() if code in ops.registry()}, judge.accepts)
+    return draw(seed, {key: recipe for key, recipe in RECIPES.items() if operator(key) in ops.registry()}, judge.accepts)
 
 
 def examine(seeds: Sequence[int], folder: Path) -> list[Outcome]:
@@ -32,7 +32,7 @@ def examine(seeds: Sequence[int], folder: Path) -> list[Outcome]:
         sketches = [graph(seed) for seed in seeds]
         outcomes: list[Outcome] = []
         for sketch, finding in zip(sketches, judge.judge(sketches, oracle), strict=True):
-            counted = Counter(op.code for op in sketch.ops)
+            counted = Counter(sketch.codes)
             if finding is None:
                 outcomes.append((sketch.seed, counted, None))
                 continue

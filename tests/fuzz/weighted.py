@@ -32,15 +32,15 @@ def conv(d: Draft, code: str) -> OpSpec:
         d.rng, x, channels, kernel, stride, dilation, padding, d.pick(ACTIVATIONS), d.chance(0.7), True, d.name("conv"),
         depthwise, groups,
     )  # fmt: skip
-    return _plausible(d, made)
+    return plausible(d, made)
 
 
 def fully_connected(d: Draft, code: str) -> OpSpec:
     x = d.take(REAL, (1, 2, 3, 4))
-    return _plausible(d, mm.fully_connected(d.rng, x, d.number(1, 16), d.pick(ACTIVATIONS), name=d.name("fc")))
+    return plausible(d, mm.fully_connected(d.rng, x, d.number(1, 16), d.pick(ACTIVATIONS), name=d.name("fc")))
 
 
-def _plausible(d: Draft, made: OpSpec) -> OpSpec:
+def plausible(d: Draft, made: OpSpec) -> OpSpec:
     """The operator with its bias dropped now and then, and with an output of about the range that its sums have."""
     x, weights = made.inputs[:2]
     assert x is not None and weights is not None and weights.data is not None

@@ -88,16 +88,17 @@ class Host:
         ctypes.memmove(start, canary, len(canary))
         arena = ctypes.c_void_p(start + self.GUARD)
         getattr(self._library, f"{model.prefix}_init")(arena)
-        answers = []
+        answers, kept = [], _kept(model)
         for inputs in samples:
             for i, value in enumerate(inputs):
                 ctypes.memmove(source(arena, i), value.tobytes(), value.nbytes)
+            before = ctypes.string_at(arena, size)
             assert getattr(self._library, f"{model.prefix}_invoke")(arena) == 0, "invoke returned an error"
             answers.append([ctypes.string_at(target(arena, i), graph.tensors[t].bytes) for i, t in enumerate(graph.outputs)])
+            _check(kept, before, ctypes.string_at(arena, size))
         after = ctypes.string_at(start, len(canary))
         assert after[: self.GUARD] == canary[: self.GUARD], "bytes in front of the arena changed"
-        end = self.GUARD + _used(model)
-        assert after[end:] == canary[end:], "bytes behind the arena, or behind the last tensor in it, changed"
+        assert after[self.GUARD + size :] == canary[self.GUARD + size :], "bytes behind the arena changed"
         return answers
 
 
@@ -194,28 +195,41 @@ class Simulated:
         try:
             self._uc.mem_write(ARENA, canary)
             self._call(f"{model.prefix}_init", arena)
-            answers = []
+            answers, kept = [], _kept(model)
             for inputs in samples:
                 for i, value in enumerate(inputs):
                     self._uc.mem_write(self._call(f"{model.prefix}_input", arena, i), value.tobytes())
+                before = bytes(self._uc.mem_read(arena, size)) if size else b""
                 assert self._call(f"{model.prefix}_invoke", arena) == 0
                 places = [(self._call(f"{model.prefix}_output", arena, i), t) for i, t in enumerate(graph.outputs)]
                 answers.append([bytes(self._uc.mem_read(place, graph.tensors[t].bytes)) for place, t in places])
+                _check(kept, before, bytes(self._uc.mem_read(arena, size)) if size else b"")
             after = bytes(self._uc.mem_read(ARENA, room))
             first = arena - ARENA
-            end = first + _used(model)
+            end = first + size
             assert after[:first] + after[end:] == canary[:first] + canary[end:], "bytes outside the arena changed"
             return answers
         finally:
             self._uc.mem_unmap(ARENA, room)
 
 
-def _used(model: Model) -> int:
-    """Bytes of the arena up to the end of its last tensor or scratch; the rest, up to its alignment, is nobody's."""
+def _kept(model: Model) -> np.ndarray:
+    """Of each byte of the arena whether an invocation must leave it as it was: it is in no output of an operator, no state and no
+    scratch. A kernel that writes one element too many is seen by it, whatever lies behind its output."""
     planned, tensors = model.planned, model.planned.graph.tensors
-    ends = [o + t.bytes for o, t in zip(planned.offsets, tensors, strict=True) if o is not None]
-    nodes = zip(planned.scratch, planned.graph.nodes, strict=True)
-    return max([*ends, *(o + node.kernel.scratch for o, node in nodes if o is not None)])
+    kept = np.ones(planned.arena_bytes, bool)
+    written = {t for node in planned.graph.nodes for t in node.outputs} | {t for t, held in enumerate(tensors) if held.variable}
+    places = [(planned.offsets[t], tensors[t].bytes) for t in written]
+    places += [(o, node.kernel.scratch) for o, node in zip(planned.scratch, planned.graph.nodes, strict=True)]
+    for offset, size in places:
+        if offset is not None:
+            kept[offset : offset + size] = False
+    return kept
+
+
+def _check(kept: np.ndarray, before: bytes, after: bytes) -> None:
+    changed = np.flatnonzero((np.frombuffer(before, np.uint8) != np.frombuffer(after, np.uint8)) & kept)
+    assert changed.size == 0, f"byte {changed[0]} of the arena, which is in no operator's output or scratch, changed"
 
 
 def _pages(size: int) -> int:

@@ -58,6 +58,18 @@ SAMPLES = ("random", "random", "high", "random", "low", "ramp")
 test_matches_tflite_micro = compare(CASES, make, samples=SAMPLES, sequence=True)
 
 
+def without_number(rng, activation):
+    """One unit's sum is no number."""
+    made = layer(rng, "float32", *SHAPES[1], activation, ZEROS[3], 1)
+    made.inputs[3].data[0] = np.nan
+    return model([made], made.inputs[:1], made.outputs)
+
+
+test_no_number_is_clamped_as_tflite_micro_does = compare(
+    [("RELU",), ("RELU6",), ("RELU_N1_TO_1",)], without_number, sequence=True
+)
+
+
 def state_is_constant(made):
     made.inputs[4] = const("state", np.zeros(made.inputs[4].shape, np.int8), 0.3, 0)
 

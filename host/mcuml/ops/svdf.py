@@ -72,7 +72,7 @@ class Svdf(Operator):
         }  # fmt: skip
         if source.dtype == "float32":
             params["activation"] = self.activation
-            if self.activation not in ("TANH", "SIGN_BIT"):
+            if self.activation in ("RELU6", "RELU_N1_TO_1"):
                 params["low"], params["high"] = open_activation_range(self.activation)
         else:
             scales = [np.float32(t.scale) for t in (source, features, times, state, output)]
