@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcuml.depthwise_lines import GROUP, Quantization, lanes_of
+from mcuml.depthwise_lines import GROUP, Quantization, gathering, lanes_of
 from mcuml.geometry import Axis
 from mcuml.graph import Constant, Kernel, Overlap
 
@@ -53,10 +53,12 @@ def kernel(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndar
     falls_on_itself = all(a.dilation == 1 or (same and a.pad % a.dilation == 0) for a in (vertical, horizontal))
     overlaps = (Overlap(0, 0, 0, exact=True),) if multiplier == 1 and falls_on_itself else ()
     held = (Constant("channels", np.ascontiguousarray(constants(packed, table, zeros))),)
-    tiles = classes * -(-along[0]["outputs"] // OUTPUTS)
-    outputs = vertical.out * channels * multiplier * (tiles * (64 + 9 * items + 4 * items // unroll) + 60 * classes)
-    gathered = -(-channels // GROUP) * (vertical.size + 2 * vertical.pad) * sum(60 + 10 * line["columns"] for line in along)
-    return Kernel("depthwise_windows", params, held, scratch, overlaps, macs, outputs + gathered)
+    tiles = -(-along[0]["outputs"] // OUTPUTS)
+    tile = 54 + 9 * items + 4 * items // unroll + 12 * zeros.clamps
+    calls = vertical.out * classes * multiplier
+    cost = calls * (channels * (34 + tiles * tile) + -(-channels // GROUP) * 115)  # as counted for a Cortex-M4
+    cost += sum(gathering(vertical, channels, line["count"], line["columns"], 35) for line in along)
+    return Kernel("depthwise_windows", params, held, scratch, overlaps, macs, cost)
 
 
 def part(horizontal: Axis, number: int, words: int, lines: int, channels: int) -> dict[str, int]:
