@@ -41,14 +41,15 @@ def kernel(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndar
     that were read; along columns only where input and output planes have one shape."""
     channels, stride = weights.shape[2], vertical.stride
     by_rows = (vertical, horizontal), (horizontal.size * channels, channels), (horizontal.out * channels, channels)
-    short = for_relu(weights, table, zeros) is not None
+    constants = for_relu(weights, table, zeros)
+    short = constants is not None
     same = (vertical.size, horizontal.size) == (vertical.out, horizontal.out)
     columns = same and cycles(horizontal, vertical, channels, zeros, short) < cycles(vertical, horizontal, channels, zeros, short)
     (lines, along), in_steps, out_steps = (pair[::-1] for pair in by_rows) if columns else by_rows
-    ordered = weights.transpose(1, 0, 2) if columns else weights
-    constants = for_relu(ordered, table, zeros)
-    if constants is None:
-        constants = for_all(ordered, table, zeros)
+    if columns or constants is None:
+        ordered = weights.transpose(1, 0, 2) if columns else weights
+        constants = (for_relu if short else for_all)(ordered, table, zeros)
+        assert constants is not None
     gathered = {
         "count": along.size, "step": in_steps[1], "pad": along.pad, "columns": stride * -(-along.out // 2) + 1,
         "apart": GROUP * (stride + 3), "offsets": lanes_of(-zeros.in_zero), "first": 0, "outputs": along.out,
@@ -94,13 +95,39 @@ def for_relu(weights: np.ndarray, table: np.ndarray, zeros: Quantization) -> np.
     if not zeros.low == zeros.out_zero == -128 or zeros.high != 127:
         return None
     scale = SHIFT + 1 - table[:, 2].astype(np.int64)
-    if scale.min() < 2:
-        return None
-    wide, bias = weights.astype(np.int64) << scale, table[:, 0].astype(np.int64) // 2 << scale
+    bias, multiplier = table[:, 0].astype(np.int64) // 2 << np.maximum(scale, 0), table[:, 1].astype(np.int64)
+    offset = (1 << np.maximum(scale - 2, 0)) + (2 * zeros.out_zero + 1 << SHIFT - 1)
+    for c in np.flatnonzero(scale < 2):
+        found = flat_channel(weights[..., c], table[c], zeros)
+        if found is None:
+            return None
+        scale[c], bias[c], multiplier[c], offset[c] = found
+    wide = weights.astype(np.int64) << scale
     if wide.min() < -(1 << 15) or wide.max() >= 1 << 15 or np.any(np.abs(wide).sum((0, 1)) * 255 + np.abs(bias) >= 1 << 31):
         return None
-    offset = (1 << scale - 2) + (2 * zeros.out_zero + 1 << SHIFT - 1)
-    return np.stack([*words(wide), bias, table[:, 1], offset], 1).astype(np.int32)
+    return np.stack([*words(wide), bias, multiplier, offset], 1).astype(np.int32)
+
+
+def flat_channel(weights: np.ndarray, row: np.ndarray, zeros: Quantization) -> tuple[int, int, int, int] | None:
+    """(a, bias, multiplier, offset) for for_relu() of a channel whose right shift is too large, for it hardly leaves its bias;
+    weights (3, 3), `row` 2 * bias, multiplier, right shift. A multiplier with fewer bits serves it if each sum that the
+    weights can give has the same output, which is tried. None if there is none."""
+    twice, multiplier, shift = (int(value) for value in row)
+    ends = np.outer([-128 - zeros.in_zero, 127 - zeros.in_zero], weights.astype(np.int64))
+    sums = np.arange(ends.min(0).sum(), ends.max(0).sum() + 1)
+    wanted = (((2 * sums + twice) * multiplier + (1 << 31) >> 32) + (2 * zeros.out_zero + 1 << shift - 1)) >> shift
+    wanted = np.clip(wanted, zeros.low, zeros.high)
+    middle, offset = int(sums[len(sums) // 2]), 2 * zeros.out_zero + 1 << SHIFT - 1
+    for scale in range(8, 1, -1):
+        narrow = round(multiplier / 2 ** (shift + scale - SHIFT - 1))
+        if not narrow:
+            continue
+        bias = (((2 * middle + twice) * multiplier + (1 << 31)) >> shift - SHIFT) // narrow - (middle << scale)
+        if abs(bias) + (int(np.abs(sums).max()) << scale) < 1 << 31:
+            given = (((sums << scale) + bias) * narrow >> 32) + offset >> SHIFT
+            if np.array_equal(np.clip(given, zeros.low, zeros.high), wanted):
+                return scale, bias, narrow, offset
+    return None
 
 
 def words(weights: np.ndarray) -> list[np.ndarray]:

@@ -102,6 +102,26 @@ test_any_window = compare([*WINDOWS, (*WINDOWS[4], 2), (*WINDOWS[8], 2)], make, 
 test_plain_int8 = compare(PLAIN, make, template="depthwise_conv_2d")
 
 
+def make_uneven(rng, stride, seed):
+    """A layer whose channels' weights count for less and less beside their bias, as training leaves dead channels."""
+    x = random_tensor(rng, "x", "int8", (1, 6, 7, 9))
+    layer = conv(rng, x, 9, (3, 3), stride, ONE, "SAME", "RELU", True, depthwise=True)
+    _, weights, bias = layer.inputs
+    part = 2.0 ** -np.array([0, 3, 6, 7, 8, 9, 10, 12, 14])
+    weights.scale = bias.scale = tuple(float(np.float32(s)) for s in weights.scale * part)
+    bias.data = np.round(np.abs(bias.data) * 8 / part).astype(np.int32)
+    x.zero_point = layer.outputs[0].zero_point = (-128,)
+    return model([layer], [x], layer.outputs)
+
+
+test_uneven_channels = compare([(stride, seed) for stride in (ONE, TWO) for seed in range(6)], make_uneven)
+
+
+def test_uneven_channels_have_the_short_requantization():
+    kernels = [lowered(make_uneven(np.random.default_rng(seed), ONE, 0)).nodes[0].kernel for seed in range(8)]
+    assert sum(kernel.params["relu"] for kernel in kernels) > 4
+
+
 @pytest.mark.parametrize(
     ("multiplier", "window", "stride", "dilation", "template", "in_place"),
     [
