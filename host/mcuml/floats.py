@@ -13,8 +13,8 @@ from mcuml.geometry import Axis
 from mcuml.graph import Constant, Kernel, Overlap
 
 ELEMENT = 41  # Cortex-M4 cycles of one element of four windows times four channels: 9 for eight loads, 32 for 16 products
-TURN, SEGMENT, GROUP = 12, 10, 90  # and of a turn of its loop, of a segment, of four channels' bias and stores
-QUAD = 200  # and of finding four windows
+TURN, SEGMENT, GROUP = 12, 14, 110  # and of a turn of its loop, of a segment, of four channels' bias and stores
+DIRECT, QUAD, COPY = 90, 200, 75  # and of finding four windows, without and with a look at each, and of a copied row
 UNROLLED = 5  # elements that are worth generating for a loop
 WHOLE = 12  # and without one
 REACH = 1020  # bytes from an address register that VLDR can name
@@ -63,11 +63,22 @@ def windows(vertical: Axis, horizontal: Axis, depth: int) -> Windows:
     return Windows(direct, body, length % body, None)
 
 
-def cycles(found: Windows, segments: int, length: int, channels: int) -> int:
-    """Of four windows times all channels."""
+def cycles(found: Windows, vertical: Axis, horizontal: Axis, depth: int, channels: int, across: int = 4) -> int:
+    """Of four windows, `across` of them side by side, times all channels; an average over a map."""
+    segments, length = vertical.taps, horizontal.taps * depth
     loops = 0 if found.whole else segments * (length // found.body * TURN + SEGMENT)
-    copies = 0 if found.direct else 4 * segments * length  # of the windows at the edges; a quarter of all, at 4 cycles
-    return -(-channels // 4) * (segments * length * ELEMENT + loops + GROUP) + QUAD + copies
+    products = -(-channels // 4) * (segments * length * ELEMENT + loops + GROUP)
+    if found.direct:
+        return products + DIRECT
+    in_rows, in_columns = (_inside(axis) for axis in (vertical, horizontal))
+    whole = in_rows / vertical.out * max(0, in_columns - across) / horizontal.out
+    return products + QUAD + int((1 - whole) * 4 * segments * (COPY + length * 5))
+
+
+def _inside(axis: Axis) -> int:
+    """How many windows along `axis` lie inside the input."""
+    starts = [i * axis.stride - axis.pad for i in range(axis.out)]
+    return sum(start >= 0 and start + (axis.taps - 1) * axis.dilation < axis.size for start in starts)
 
 
 def convolution(
@@ -88,7 +99,7 @@ def convolution(
         0 if found.direct else 4 * taps * length * 4,
         (replace(overlap, distance=overlap.distance + 4 * channels * 4),),
         macs,
-        -(-vertical.out * horizontal.out // 4) * cycles(found, taps, length, channels),
+        -(-vertical.out * horizontal.out // 4) * cycles(found, vertical, horizontal, depth, channels),
     )
 
 
@@ -99,7 +110,8 @@ def dense(params: Mapping[str, Any], matrix: np.ndarray, limits: tuple[float, fl
 
     def cost(together: int, body: int) -> int:
         elements = depth * 3 * together + depth + -(-depth // wide(together, body))  # a load after another one saves a cycle
-        return -(-rows // together) * (elements + depth // body * (together + 5) + 60 + 14 * together)
+        waits = depth if together == 1 else 0  # for the sum before
+        return -(-rows // together) * (elements + waits + depth // body * (together + 5) + 100 + 14 * together)
 
     def wide(together: int, body: int) -> int:
         return min((32 - together) // (together + 1), body)
@@ -109,4 +121,4 @@ def dense(params: Mapping[str, Any], matrix: np.ndarray, limits: tuple[float, fl
     more = {"low": limits[0], "high": limits[1], "together": together, "body": body, "rest": depth % body,
             "wide": wide(together, body)}  # fmt: skip
     constants = (Constant("weights", np.ascontiguousarray(matrix)), bias)
-    return Kernel("fully_connected_f32", {**params, **more}, constants, macs=macs, cycles=macs // matrix.size * spent)
+    return Kernel("fully_connected_f32", {**params, **more}, constants, macs=macs, cycles=macs // matrix.size * spent + 80)

@@ -20,6 +20,11 @@ def is_half(graph: Graph, weights: np.ndarray) -> bool:
     return graph.scheme == "float16" and bool(np.isfinite(halves).all() and np.array_equal(halves.astype(np.float32), weights))
 
 
+def keeps(graph: Graph, weights: np.ndarray) -> bool:
+    """Whether a convolution's weights stay float16: where that saves more flash than its kernel takes."""
+    return 2 * weights.size >= KERNEL_BYTES and is_half(graph, weights)
+
+
 def bits(weights: np.ndarray) -> np.ndarray:
     """float16 as uint16, which C99 has."""
     return np.ascontiguousarray(weights.astype(np.float16).view(np.uint16))
@@ -27,10 +32,8 @@ def bits(weights: np.ndarray) -> np.ndarray:
 
 def convolution(
     params: Mapping[str, Any], matrix: np.ndarray, bias: Constant, overlaps: tuple[Overlap, ...], macs: int
-) -> Kernel | None:
-    """The kernel of a convolution with `matrix` (N, K) of float16 values, or None where it would not save flash."""
-    if 2 * matrix.size < KERNEL_BYTES:
-        return None
+) -> Kernel:
+    """The kernel of a convolution with `matrix` (N, K) of float16 values."""
     pairs = -(-matrix.shape[1] // 2)
     cycles, body = min(((PAIR * body + TURN) * -(-pairs // body), body) for body in (1, 2, 3))
     taps = -(-pairs // body) * body * 2

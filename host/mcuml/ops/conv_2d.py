@@ -108,14 +108,11 @@ def convolution(
     distance = overlap_distance(vertical, horizontal, source.shape[3], channels, item)
     overlaps = (Overlap(0, 0, distance),)
     if source.dtype == "float32" and groups == 1:
-        if halves.is_half(graph, matrix):
+        offsets = bias_f32(bias, channels)
+        if halves.keeps(graph, matrix):
             limits = dict(zip(("low", "high"), float_activation_range(activation), strict=True))
-            kernel = halves.convolution(params | limits, matrix, bias_f32(bias, channels), overlaps, macs)
-            if kernel is not None:
-                return kernel
-        return floats.convolution(
-            params, filters, open_activation_range(activation), bias_f32(bias, channels).data, overlaps[0], macs
-        )
+            return halves.convolution(params | limits, matrix, offsets, overlaps, macs)
+        return floats.convolution(params, filters, open_activation_range(activation), offsets.data, overlaps[0], macs)
     real = [] if source.dtype == "float32" else channel_scales(source, weights, output)
     if source.dtype == "int8" and groups == 1:
         fast = paired(node, graph, filters, vertical, horizontal, activation) or stripped(

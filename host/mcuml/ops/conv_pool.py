@@ -96,7 +96,7 @@ def fused(conv: Node, pool: Node, graph: Graph) -> Kernel | None:
     kernel = None
     if source.dtype == "int8":
         kernel = _int8(conv, pool, graph, filters, *both)
-    elif source.dtype == "float32" and not halves.is_half(graph, filters):
+    elif source.dtype == "float32" and not halves.keeps(graph, filters):
         kernel = _float32(conv, pool, graph, filters, *both)
     if kernel is None:
         return None
@@ -229,13 +229,13 @@ def _float32(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical
     ]  # fmt: skip
     # An output's first channels are written while its windows are still read.
     distance = overlap_distance(pooled[0], pooled[1], depth, channels, 4) + channels * 4
-    outputs, length = vertical.out * horizontal.out, horizontal.conv.taps * depth
+    outputs = vertical.out * horizontal.out
     return Kernel(
         "conv_pool_f32",
         params,
         (floats.padded(filters.reshape(channels, -1), "weights"), floats.padded(bias_f32(bias, channels).data, "bias")),
-        0 if found.direct else 4 * taps * length * 4,
+        0 if found.direct else 4 * taps * horizontal.conv.taps * depth * 4,
         (Overlap(0, 0, distance),),
         outputs * 4 * filters.size,
-        outputs * floats.cycles(found, taps, length, channels),
+        outputs * floats.cycles(found, vertical.conv, horizontal.conv, depth, channels, horizontal.taps),
     )
