@@ -28,14 +28,13 @@ REACH = 4095  # largest offset of a load
 @dataclass(frozen=True)
 class Strip:
     """`block` output pixels at a time, of one row if `shared`; `distance` elements from one pixel's window to the next
-    one's; `body` words per turn of the matrix kernel's loop and `words` in all."""
+    one's; `words` pairs of elements in a window."""
 
     vertical: Axis
     horizontal: Axis
     shared: bool
     block: int
     distance: int
-    body: int
     words: int
 
     @property
@@ -48,12 +47,11 @@ def strip(vertical: Axis, horizontal: Axis, channels: int) -> Strip | None:
     vertical, horizontal = canonical(vertical, horizontal)
     column = vertical.taps * channels
     depth = horizontal.taps * column
-    body, words = lanes.unroll_strip(depth)
     shared = horizontal.dilation == 1 and horizontal.stride <= horizontal.taps and horizontal.out > 1
     distance = (horizontal.stride if shared else horizontal.taps) * column
-    if 2 * distance + 4 * body > REACH:
+    if 2 * distance + 4 * lanes.ONCE_OWN > REACH:
         return None
-    made = Strip(vertical, horizontal, shared, 2, distance, body, words)
+    made = Strip(vertical, horizontal, shared, 2, distance, -(-depth // 2))
     if not shared:
         return made
     # A row's last block must not be a single pixel, for one that is taken up again may lie over its own window.
@@ -99,9 +97,9 @@ def paired(node: Node, graph: Graph, filters: np.ndarray, vertical: Axis, horizo
     if channels % 4:
         return None
     pointwise = all((a.taps, a.stride) == (1, 1) for a in (vertical, horizontal))
-    body, words = lanes.unroll(filters[0].size)
+    words = filters[0].size // 2
     block = max(1, COLUMNS_BYTES // (words * 8)) if pointwise else 1
-    kernel = _gemm(node, graph, lanes.widened(filters.reshape(count, -1)), activation, lanes.Layout(body, words))
+    kernel = _gemm(node, graph, lanes.widened(filters.reshape(count, -1)), activation, lanes.Layout(words))
     if kernel is None:
         return None
     shape = {"height": vertical, "width": horizontal, "pointwise": pointwise, "block": block, "add": None, "strip": 2 * block}
@@ -122,7 +120,7 @@ def stripped(node: Node, graph: Graph, filters: np.ndarray, vertical: Axis, hori
     made = strip(vertical, horizontal, filters.shape[3])
     if made is None:
         return None
-    layout = lanes.Layout(made.body, made.words, 4, 2 * made.distance)
+    layout = lanes.Layout(made.words, 4, 2 * made.distance)
     kernel = _gemm(node, graph, order(made, filters), activation, layout)
     if kernel is None:
         return None
@@ -150,6 +148,6 @@ def _gemm(node: Node, graph: Graph, matrix: np.ndarray, activation: str, layout:
     low, high = activation_range(activation, output)
     params = {
         "in_channels": source.shape[3], "out_channels": len(matrix), "in_zero": source.zero_point, "low": low, "high": high,
-        "words": layout.words, "gemm": lanes.gemm(layout, low, high, output.zero_point),
+        "words": layout.words, "skip": layout.skip, "gemm": lanes.gemm(layout, low, high, output.zero_point),
     }  # fmt: skip
     return Kernel("", params, (Constant("weights", lanes.gemm_stream(packed, table, output.zero_point)),))

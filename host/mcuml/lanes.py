@@ -13,26 +13,34 @@ import numpy as np
 from mcuml.numerics import multiply_by_quantized_multiplier, quantize_multiplier
 
 GROUP = 4  # output channels per pass of the kernel
-PAIRS = range(4, 10)  # element pairs per unrolled loop body that are worth generating
-
-LONGEST_ONCE = 20  # words of a strip's window that are worth a loop-free kernel of their own
+BODY = 16  # words per turn of the matrix kernels' loop; its first turn begins anywhere, so any number of words will do
+ONCE = 8  # words up to which a kernel without a loop is worth its code
+ONCE_OWN = 20  # the same where the kernel is one layer's own, for its distance
 
 
 @dataclass(frozen=True)
 class Layout:
     """How two pixels' columns of `words` pairs of elements lie in memory: `step` bytes from a column's word to its next,
-    `distance` from the first pixel's column to the second's. `body` words are multiplied per turn of the kernel's loop."""
+    `distance` from the first pixel's column to the second's."""
 
-    body: int
     words: int
     step: int = 8
     distance: int = 4
 
+    @property
+    def loop(self) -> bool:
+        return self.words > (ONCE if self.step == 8 else ONCE_OWN)
+
+    @property
+    def skip(self) -> int:
+        """Words that the loop's first turn leaves out."""
+        return -self.words % BODY if self.loop else 0
+
 
 @dataclass(frozen=True)
 class Gemm:
-    """Which matrix kernel of partials/gemm_s8.c.j2: a Layout's members, whether it has a `loop` or does all words at once, and
-    its results' rounding and range."""
+    """Which matrix kernel of partials/gemm_s8.c.j2: `body` words at once or, if `loop`, in each turn, for a Layout's `step` and
+    `distance`; and its results' rounding and range."""
 
     body: int
     loop: bool
@@ -128,8 +136,8 @@ def gemm(layout: Layout, low: int, high: int, zero_point: int) -> Gemm:
 
     Halves of a negative value v (less the zero point) differ: away from zero gives less than up does. But neither exceeds
     0, for v + 1/2 < 1; so if `low` is at least the zero point, both become `low`, and the cheaper way serves."""
-    loop = layout.body < layout.words
-    return Gemm(layout.body, loop, layout.step, layout.distance, low < zero_point, (low, high) != (-128, 127))
+    body = BODY if layout.loop else layout.words
+    return Gemm(body, layout.loop, layout.step, layout.distance, low < zero_point, (low, high) != (-128, 127))
 
 
 def with_addends(table: np.ndarray, zero_point: int) -> np.ndarray:
@@ -152,29 +160,6 @@ def table_order(channels: int) -> list[int]:
     """Which channel each row of the kernels' channel table is for: the groups of pack()."""
     whole = channels - channels % GROUP
     return [*range(whole), *(range(channels - GROUP, channels) if channels % GROUP else [])]
-
-
-def unroll(depth: int) -> tuple[int, int]:
-    """(pairs per loop body, pairs in all) for `depth` elements that are copied and can be padded: least cycles, 15 per pair
-    and 8 per turn of the loop.
-    Pairs come in twos, for activations are widened four at a time."""
-    need = 2 * -(-depth // 4)
-    choices = [
-        (15 * body * turns + 8 * turns, -body, body, body * turns)
-        for body in PAIRS
-        for turns in [-(-need // body)]
-        if body * turns % 2 == 0
-    ]
-    _, _, body, pairs = min([(15 * need, 0, need, need)] if need < PAIRS.start else choices)
-    return body, pairs
-
-
-def unroll_strip(depth: int) -> tuple[int, int]:
-    """unroll() for `depth` elements in the order in which they lie in a strip: all at once, if the code stays short."""
-    need = -(-depth // 2)
-    if need <= LONGEST_ONCE:
-        return need, need
-    return min(((body, body * -(-need // body)) for body in PAIRS), key=lambda b: (15 * b[1] + 6 * b[1] // b[0], b[0]))
 
 
 def unroll_exactly(depth: int) -> int | None:
