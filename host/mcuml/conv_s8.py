@@ -22,6 +22,7 @@ from mcuml.weighted import channel_scales, weighted
 
 COLUMNS_BYTES = 256  # of scratch for pointwise layers' widened pixels, where more pairs than one fit
 STRIP_BYTES = 512  # of scratch that a longer block of pixels may take
+CALL = 140  # cycles around the matrix kernel for a block of pixels, as measured on a Cortex-M4, like the estimates below
 REACH = 4095  # largest offset of a load
 
 
@@ -41,6 +42,17 @@ class Strip:
     def scratch(self) -> int:
         return ((self.block - 1) * self.distance + 2 * self.words) * 2
 
+    @property
+    def work(self) -> tuple[int, int, int]:
+        """Pairs of pixels multiplied, blocks and columns widened per row of pixels: the less the better."""
+        full, rest = divmod(self.horizontal.out, self.block)
+        blocks = [self.block] * full + ([rest] if rest else [])
+        pairs = sum((n + 1) // 2 for n in blocks)
+        if not self.shared:
+            return pairs, 2 * pairs, 2 * pairs * self.horizontal.taps
+        between = self.horizontal.taps - self.horizontal.stride
+        return pairs, len(blocks), self.horizontal.out * self.horizontal.stride + len(blocks) * between
+
 
 def strip(vertical: Axis, horizontal: Axis, channels: int) -> Strip | None:
     """The strip for a window over `channels` input channels, None where a pair of windows is too far apart."""
@@ -57,15 +69,7 @@ def strip(vertical: Axis, horizontal: Axis, channels: int) -> Strip | None:
     # A row's last block must not be a single pixel, for one that is taken up again may lie over its own window.
     blocks = [replace(made, block=n) for n in range(2, horizontal.out + 1) if horizontal.out % n != 1]
     short = [b for b in blocks if b.scratch <= STRIP_BYTES] or blocks[:1]
-    return min(short, key=_work)
-
-
-def _work(made: Strip) -> tuple[int, int, int]:
-    """(pairs multiplied, columns widened, pixels per block) of a row: the less the better."""
-    blocks, rest = divmod(made.horizontal.out, made.block)
-    counts = [made.block] * blocks + ([rest] if rest else [])
-    overlap = made.horizontal.taps - made.horizontal.stride
-    return sum((n + 1) // 2 for n in counts), len(counts) * overlap, made.block
+    return min(short, key=lambda b: (*b.work, b.block))
 
 
 def canonical(vertical: Axis, horizontal: Axis) -> tuple[Axis, Axis]:
@@ -104,15 +108,17 @@ def paired(node: Node, graph: Graph, filters: np.ndarray, vertical: Axis, horizo
         return None
     shape = {"height": vertical, "width": horizontal, "pointwise": pointwise, "block": block, "add": None, "strip": 2 * block}
     scratch = block * words * 8 + (0 if pointwise else channels)
-    windows = 60 + 8 * words if pointwise else 550 + 8 * words
-    cycles = -(-vertical.out * horizontal.out // 2) * (windows + _products(count, words, body))
+    pairs = -(-vertical.out * horizontal.out // 2)
+    window = 41 + 9 * words if pointwise else 120 + 80 * vertical.taps + 9 * words
+    cycles = pairs * (window + _pair(kernel)) + -(-pairs // block) * CALL
     return replace(kernel, template="conv_2d_s8", params={**kernel.params, **shape}, scratch=scratch, cycles=cycles)
 
 
-def _products(channels: int, words: int, body: int) -> int:
-    """Cycles of the matrix kernel for a pair of pixels, and with those for the pixels' windows the kernels' estimates: fitted to
-    layers of 3 to 64 channels on a Cortex-M4 within 5 %."""
-    return -(-channels // 4) * (15 * words + 8 * (words // body) + 80)
+def _pair(kernel: Kernel) -> int:
+    """Cycles of the matrix kernel for a pair of pixels: the instructions of partials/gemm_s8.c.j2, counted."""
+    words, gemm = kernel.params["words"], kernel.params["gemm"]
+    loop = 15 + 6 * -(-words // gemm.body) if gemm.loop else 0
+    return 18 + -(-kernel.params["out_channels"] // lanes.GROUP) * (15 * words + 77 + loop + 8 * gemm.away + 36 * gemm.clamp)
 
 
 def stripped(node: Node, graph: Graph, filters: np.ndarray, vertical: Axis, horizontal: Axis, activation: str) -> Kernel | None:
@@ -128,9 +134,9 @@ def stripped(node: Node, graph: Graph, filters: np.ndarray, vertical: Axis, hori
         "height": made.vertical, "width": made.horizontal, "shared": made.shared, "block": made.block, "distance": made.distance,
         "add": None, "strip": made.block,
     }  # fmt: skip
-    blocks = made.vertical.out * -(-made.horizontal.out // made.block)
-    columns = (made.block - 1) * made.distance + made.words * 2
-    cycles = blocks * (60 + 10 * columns + -(-made.block // 2) * _products(len(filters), made.words, made.body))
+    pairs, blocks, columns = made.work
+    runs = made.vertical.taps * (50 * blocks + (10 + 3 * filters.shape[3]) * columns)
+    cycles = made.vertical.out * (pairs * _pair(kernel) + blocks * CALL + runs)
     return replace(kernel, template="conv_2d_strip", params={**kernel.params, **shape}, scratch=made.scratch, cycles=cycles)
 
 
