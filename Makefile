@@ -18,7 +18,7 @@ MUTATIONS ?= 20000
 SEED      ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow cores fuzz fuzz-files mutants lint typecheck bench check-models operators wheel clean
+.PHONY: help venv demo test test-slow cores fuzz fuzz-files mutants lint typecheck bench check-models cycle-costs operators wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -64,6 +64,9 @@ check-models: $(VENV)/.stamp-test ## Judge the generated C with a checker that s
 	    $(BIN)/python $(TOOLS)/check_model.py $(MODELS)/mlperf_tiny/$$name.tflite --mcuml $(BIN)/mcuml --samples 20 \
 	        --cycles $${rest%%:*} --arena $${rest#*:} --code 24576 || failed=1; \
 	done; exit $$failed
+
+cycle-costs: $(VENV)/.stamp-test ## Measure the kernels again from which cycles are estimated before a build
+	@$(BIN)/python tools/measure_cycles.py $(MODELS)
 
 operators: $(VENV)/.stamp-test ## Write docs/OPERATORS.md from the code and its tests
 	@$(BIN)/python tools/list_operators.py

@@ -20,6 +20,7 @@ STAGES = (
     ("board", "dataset"),
     (
         "ops",
+        "cost",
         "geometry",
         "floats",
         "lanes",

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
+from mcuml.cost import estimated
 from mcuml.errors import ModelError, RequestError
 from mcuml.graph import ABSENT, Graph, Kernel, Node, Tensor, describe
 
@@ -110,7 +111,7 @@ def lower(graph: Graph) -> Graph:
                 tensors.append(Tensor(f"state of operator {first}", "int32", (-(-size // 4),), variable=True))
             node = replace(node, inputs=(*node.inputs, states[first]))
             graph = replace(graph, tensors=tuple(tensors))
-        candidates = node.attrs.candidates(node, graph)
+        candidates = tuple(estimated(node, graph, kernel) for kernel in node.attrs.candidates(node, graph))
         nodes.append(replace(node, kernel=candidates[0], candidates=candidates))
     return replace(graph, nodes=tuple(nodes))
 
