@@ -66,6 +66,8 @@ def test_the_map_needs_no_memory_and_the_sum_lies_over_the_other(template):
     held = plan(graph)
     offset = {tensor.name: at for tensor, at in zip(graph.tensors, held.offsets, strict=True)}
     assert offset["conv"] is None and offset["y"] == offset["other"]
+    over = graph.nodes[1].kernel.overlaps[-1]  # tiles are not in the order of bytes, so nowhere else
+    assert (over.input, over.distance, over.exact) == (3, 0, True)
     assert held.arena_bytes <= 2 * 128 + graph.nodes[1].kernel.scratch + 15
 
 
