@@ -152,4 +152,4 @@ def gathering(lines: Axis, channels: int, count: int, columns: int, call: int) -
     parts = range(min(lines.dilation, lines.out))
     wanted = [lines.stride * (-(-(lines.out - part) // lines.dilation) - 1) + lines.taps for part in parts]
     inside = sum(0 <= part + n * lines.dilation - lines.pad < lines.size for part in parts for n in range(wanted[part]))
-    return int(groups * (inside * (90 + element * count) + (sum(wanted) - inside) * (30 + 8 * columns) + call * sum(wanted)))
+    return int(groups * (inside * (80 + element * count) + (sum(wanted) - inside) * (30 + 8 * columns) + call * sum(wanted)))
