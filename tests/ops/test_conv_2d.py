@@ -66,6 +66,44 @@ def make(
 test_matches_tflite_micro = compare(CASES, make)
 
 
+STRIPS = [  # few channels, each rest of four; blocks of a row, odd ones, columns apart, maps one pixel wide, loops and none
+    ("int8", 12, 5, 1, 9, (10, 4), TWO, ONE, "SAME", "RELU", "channel"),
+    ("int8", 9, 47, 1, 8, (5, 5), (1, 3), ONE, "SAME", "RELU6", "channel"),
+    ("int8", 11, 11, 3, 8, (3, 3), TWO, ONE, "SAME", "RELU", "channel"),
+    ("int8", 6, 31, 3, 6, (3, 3), ONE, ONE, "VALID", "NONE", "channel"),
+    ("int8", 8, 9, 3, 4, (7, 7), TWO, ONE, "SAME", "RELU", "tensor"),
+    ("int8", 3, 20, 2, 4, (1, 7), (3, 3), ONE, "SAME", "RELU6", "channel"),
+    ("int8", 7, 7, 5, 7, (3, 3), (3, 3), ONE, "VALID", "RELU", "channel"),
+    ("int8", 6, 7, 6, 4, (3, 3), (2, 1), (1, 2), "SAME", "RELU", "channel"),
+    ("int8", 7, 6, 7, 5, (5, 5), ONE, (2, 1), "SAME", "NONE", "channel"),
+    ("int8", 9, 1, 3, 4, (3, 1), TWO, ONE, "SAME", "RELU", "channel"),
+    ("int8", 9, 1, 3, 4, (3, 3), ONE, ONE, "SAME", "RELU", "channel"),
+    ("int8", 5, 5, 7, 5, (2, 2), (3, 3), ONE, "VALID", "RELU", "channel"),
+    ("int8", 4, 3, 29, 5, (3, 3), ONE, ONE, "SAME", "RELU", "channel"),
+    ("int8", 1, 1, 3, 5, ONE, ONE, ONE, "VALID", "NONE", "channel"),
+    ("int8", 3, 3, 6, 6, ONE, ONE, ONE, "SAME", "RELU", "channel"),
+]
+FINISHES = ("usual", "low zero", "high zero")  # RELU clamps to the output's zero point or to more
+test_strips = compare([(*shape, finish) for shape in STRIPS for finish in FINISHES], make, template="conv_2d_strip")
+
+PAIRS = [  # words of a window: up to 8 at once, then a loop's first turn of 1 to 16
+    ("int8", 3, 5, depth, 6, ONE, ONE, ONE, "SAME", activation, "channel")
+    for depth in (4, 16, 20, 24, 28, 32, 36, 60, 64, 68)
+    for activation in ("NONE", "RELU", "RELU6")
+]
+PAIRS += [
+    ("int8", height, width, 4, 9, window, stride, dilation, padding, "RELU", "channel")
+    for height, width, window, stride, dilation, padding in (
+        (6, 5, (3, 3), ONE, ONE, "SAME"),
+        (7, 7, (2, 5), (3, 2), ONE, "SAME"),
+        (5, 1, (3, 2), ONE, ONE, "SAME"),
+        (8, 7, (3, 2), TWO, (2, 3), "SAME"),
+        (6, 6, (3, 3), ONE, ONE, "VALID"),
+    )
+]
+test_pairs = compare([(*shape, finish) for shape in PAIRS for finish in FINISHES[:2]], make, template="conv_2d_s8")
+
+
 def random_cases(seed, count):
     """Cases of shapes nobody chose; a window that is larger than its input gets SAME padding."""
     rng = np.random.default_rng(seed)
