@@ -25,6 +25,7 @@ C_TYPES = {
     "uint32": "uint32_t", "int64": "int64_t", "uint64": "uint64_t", "float32": "float", "bool": "uint8_t",
 }  # fmt: skip
 FUNCTION_BREAK = "%%\n"  # a line that parts one C function from the next in a kernel's functions() macro
+PER_LINE = 24  # constants
 COMPILER_FLAGS = ("-std=c99", "-O3", "-ffp-contract=off")  # contraction would change float results between compilers
 
 
@@ -154,17 +155,29 @@ class _Symbols:
 
 
 def _initializer(values: np.ndarray) -> str:
-    """Comma-separated C constants, 24 to a line; floats with the nine digits that identify a float32."""
+    """Comma-separated C constants, PER_LINE to a line; floats with the nine digits that identify a float32."""
     if values.dtype == np.float32:
-        text = [_float(v) for v in values.tolist()]
-    else:
-        text = [str(int(v)) for v in values.tolist()]
-        if values.dtype in (np.int32, np.int64):  # -2147483648 is not an int constant in C, and likewise with 64 bits
-            low = np.iinfo(values.dtype).min
-            text = [v if v != str(low) else f"({low + 1} - 1)" for v in text]
-        if values.dtype == np.uint64:
-            text = [f"{v}u" for v in text]
-    return ",\n".join(",".join(text[i : i + 24]) for i in range(0, len(text), 24))
+        return _floats(values)
+    text = list(map(str, values.astype(np.uint8).tolist() if values.dtype == np.bool_ else values.tolist()))
+    if values.dtype in (np.int32, np.int64):  # -2147483648 is not an int constant in C, and likewise with 64 bits
+        low = np.iinfo(values.dtype).min
+        text = [v if v != str(low) else f"({low + 1} - 1)" for v in text]
+    if values.dtype == np.uint64:
+        text = [f"{v}u" for v in text]
+    return ",\n".join(",".join(text[i : i + PER_LINE]) for i in range(0, len(text), PER_LINE))
+
+
+def _floats(values: np.ndarray) -> str:
+    """The same for float32: a large model has millions, so a whole line is formatted at once where every value has its point
+    or its exponent of itself."""
+    with np.errstate(invalid="ignore"):
+        odd = ~np.isfinite(values) | (np.rint(values.astype(np.float64)) == values) | (np.abs(values) > 1e7)
+    held, lines, whole = values.tolist(), [], ",".join(["%.9gf"] * PER_LINE)
+    mixed = np.add.reduceat(odd, range(0, len(odd), PER_LINE)) if len(odd) else odd
+    for i, special in zip(range(0, len(held), PER_LINE), mixed.tolist(), strict=True):
+        line = held[i : i + PER_LINE]
+        lines.append(",".join(map(_float, line)) if special or len(line) < PER_LINE else whole % tuple(line))
+    return ",\n".join(lines)
 
 
 def _float(value: float) -> str:
