@@ -52,9 +52,10 @@ def graphs(count: int, seed: int, seconds: float, operators: Counter, failures: 
     result = "No difference." if not failures else "; ".join(f"**{kind}: {n}**" for kind, n in sorted(failures.items()))
     return f"""{when(f"make fuzz GRAPHS={count} SEED={seed}", seconds)}
 
-{count:,} graphs, {total:,} operators, each graph on two samples, every layer that survives mcuml's passes compared with TFLite
+{count:,} graphs, {total:,} operators, every layer that survives mcuml's passes compared with TFLite
 Micro {metadata.version("tflite-micro")}: integers bit for bit, floats within 1e-5. Not compared:
-layers that turn floats into integers that cannot hold them. An infinity counts as the largest float, to which some of TFLite
+layers that turn floats into integers that cannot hold them, convolutions of infinite floats, layers inside IF and WHILE (what
+those give at their end is). Graphs with state run six times in a row, the others twice. An infinity counts as the largest float, to which some of TFLite
 Micro's kernels clamp. Not drawn: divisors of 0, RSQRT of int8 below 0, what SPACE_TO_BATCH_ND pads with. {result}
 
 {table(operators, "operator", "drawn")}

@@ -17,7 +17,7 @@ from fuzz.oracle import Oracle
 from fuzz.shrink import smallest
 from mcuml import ops
 
-BATCH = 25  # graphs in one run of the compiler
+BATCH = 50  # graphs in one run of the compiler
 Outcome = tuple[int, Counter, "tuple[str, str] | None"]  # seed, operators, (kind, text) of what went wrong
 
 

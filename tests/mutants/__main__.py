@@ -30,7 +30,7 @@ from list_operators import title, types  # noqa: E402
 
 ENOUGH = 3  # real mutants of a row
 FEWEST = 2  # killed ones that make a row proven
-ATTEMPTS = 60
+ATTEMPTS = 200
 FIRST = 6  # cases tried first, spread over the row's; all of them when those see nothing
 ROW = re.compile(r"^\| ([\w]+) \| (.*?) \| \d+ \| .*? \| (.*?) \|$", re.MULTILINE)
 
@@ -130,7 +130,7 @@ def examine(row: str, found: list[tuple[Suite, list[Node]]], seed: int) -> list[
             break
         verdict, by = judge(mutant, few, suites, plain)
         if verdict in ("killed", "survived"):
-            why = reason(mutant) if verdict == "survived" else ""
+            why = reason(mutant, row) if verdict == "survived" else ""
             line = {"line": mutant.line} if verdict == "survived" else {}
             results.append({"mutant": str(mutant), "verdict": "equivalent" if why else verdict, "by": why or by} | line)
     return results

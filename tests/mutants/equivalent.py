@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from mutants.sites import Mutant
 
 STATUS = "any status but 0 says that it failed"
-TAIL = "the loop behind it does the same, one element at a time"
+FLAG = "any value but 0 says that it has run"
+TAIL = "what follows the loop does the same"
 CLOSE = "less than the last bit of a float32 where this polynomial is used"
 SAME = "both ways give the same at equality"
-REASONS: dict[tuple[str, str, str], str] = {  # (file, how the line begins, change) -> reason
-    ("gather.c.j2", "if (lookup", "1 becomes 2"): STATUS,
-    ("lut8.c.j2", "for (; elements >= 4;", ">= becomes >"): TAIL,
-    ("lut8.c.j2", "for (; elements >= 4;", "4 becomes 5"): TAIL,
-    ("arithmetic.c.j2", "for (; elements >= 4;", ">= becomes >"): TAIL,
-    ("arithmetic.c.j2", "for (; elements >= 4;", "4 becomes 5"): TAIL,
-    ("fixedpoint.c.j2", "if (!(size > 0.25f))", "315 becomes 316"): CLOSE,
-    ("fixedpoint.c.j2", "if (!(size > 0.25f))", "2835 becomes 2836"): CLOSE,
-    ("unary.c.j2", "if (x >= 0) return requantize(x,", ">= becomes >"): SAME,
-}
+PLACE = "where an input may lie in place: the result is the same with and without"
+SPARE = "sets more aside than must be"
 
 
-def reason(mutant: Mutant) -> str:
-    """Why the change makes no difference, "" when it should."""
-    change = f"{mutant.before} becomes {mutant.after}"
-    return next(
-        (why for (n, s, c), why in REASONS.items() if (n, c) == (mutant.path.name, change) and mutant.line.startswith(s)), ""
-    )
+class Known(NamedTuple):
+    file: str
+    line: str  # how it begins
+    changes: str  # "before after", or several parted by commas
+    reason: str
+    rows: str = ""  # only of those that hold this
+
+
+KNOWN = (
+    Known("gather.c.j2", "if (", "1 2", STATUS),
+    Known("control_flow.c.j2", "*(uint8_t *)(void *)", "1 2", FLAG),
+    Known("lut8.c.j2", "for (; elements >= 4;", ">= >,4 5", TAIL),
+    Known("arithmetic.c.j2", "for (; elements >= 4;", ">= >,4 5", TAIL),
+    Known("pad.c.j2", "for (; bytes >= 4;", ">= >,4 5", TAIL),
+    Known("pad.c.j2", "return out + bytes;", "+ -", "no bytes are left of whole words", "32"),
+    Known("fixedpoint.c.j2", "if (!(size > 0.25f))", "315 316,2835 2836", CLOSE),
+    Known("fixedpoint.c.j2", "if (*shift < 0)", "0 1,< <=", "a shift by 0"),
+    Known("unary.c.j2", "if (x >= 0) return requantize(x,", ">= >", SAME),
+    Known("l2_normalization.c.j2", "if (length < 1e-6f)", "< <=", SAME),
+    Known("log_softmax.c.j2", "while (n < 32 &&", "< <=,32 33", "x is 1 or more"),
+    Known("binary.c.j2", "int leading = 0", "0 1", "a divisor of 8 bits has more leading zeros"),
+    Known("arithmetic.c.j2", "return requantize((x + k0) * (y + k1), k2, k3) + k4;", "+ -", "zero points are 0", "int16"),
+    Known("quantize.c.j2", "*out++ = ({{ type }})clamp_s32(", "+ -", "zero points are 0", "int16"),
+    Known("quantize.c.j2", "int32_t scaled = requantize(", "- +", "zero points are 0", "int16"),
+    Known("concatenation.py", "if rows == 1 and not t.is_const and place % 4", "== !=,1 2,% +,4 5,0 1,and or", PLACE),
+    Known("control_flow.py", "loop = end.inputs[:", "// *", SPARE),
+)
+
+
+def reason(mutant: Mutant, row: str) -> str:
+    """Why the change makes no difference to the row, "" when it should."""
+    change = f"{mutant.before} {mutant.after}"
+    found = (k for k in KNOWN if k.file == mutant.path.name and mutant.line.startswith(k.line) and k.rows in row)
+    return next((k.reason for k in found if change in k.changes.split(",")), "")

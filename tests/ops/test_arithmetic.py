@@ -16,6 +16,7 @@ QUANTIZED = [  # (type, shape a, shape b, which is constant (or both the same), 
     ("int8", (64,), (64,), None, (0.0001, 127), (0.5, -128), (0.5, 0), "NONE"),
     ("int8", (64,), (64,), None, (1e-6, 1), (2e-6, 2), (50.0, 3), "NONE"),
     ("int8", (64,), (64,), None, (1.0, 1), (2.0, 2), (0.001, 3), "NONE"),
+    ("int8", (300,), (300,), None, (1.0, 1), (1.3, 2), (1.0, 3), "NONE"),  # MUL shifts left, and not all products saturate
     ("int8", (1, 4, 5, 3), (1, 1, 1, 3), None, A, B, Y, "RELU"),
     ("int8", (1, 1, 1, 3), (1, 4, 5, 3), None, A, B, Y, "NONE"),
     ("int8", (1, 4, 1, 3), (1, 1, 5, 1), None, A, B, Y, "NONE"),

@@ -30,6 +30,7 @@ CASES = [
     *((code, "int8", *SHAPES[0], quants) for code in ORDER + EQUALITY for quants in QUANTS),
     *((code, "int8", *shapes, QUANTS[1]) for code in ("GREATER", "EQUAL") for shapes in SHAPES[1:5]),
     *(("LESS_EQUAL", "int8", *shapes, QUANTS[0]) for shapes in SHAPES[1:]),
+    *((code, "int8", *SHAPES[3], (QUANTS[1][0], (0.05, -110))) for code in EQUALITY),  # many inputs are, or are not, the constant
 ]
 
 
@@ -39,6 +40,8 @@ def make(rng, code, dtype, a_shape, b_shape, constant, quants):
         if position != constant:
             return tensor("ab"[position], dtype, shape, *quant)
         numbers = rng.integers(0, 2, shape) if dtype == "bool" else rng.integers(-20, 20, shape)
+        if quant[1:] == (-110,):
+            numbers = np.int8(14)  # 127 as the other operand has it, so that all of one sample are equal
         return const("ab"[position], np.asarray(numbers, dtype), *quant)
 
     a = operand(0, a_shape)

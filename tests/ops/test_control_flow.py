@@ -67,16 +67,17 @@ def loop(rng, turns):
     return model([run], [x, y], outs, [condition, body])
 
 
-def swapped(rng, turns, viewed):
+def swapped(rng, turns, viewed, columns=6):
     """Each turn exchanges the two loop variables, perhaps through a reshape and back."""
-    x, y, zero = like("x"), like("y"), const("zero", np.zeros(1, np.int32))
-    a, b = like("a"), like("b")
+    wide = {"shape": (1, columns)}
+    x, y, zero = like("x", **wide), like("y", **wide), const("zero", np.zeros(1, np.int32))
+    a, b = like("a", **wide), like("b", **wide)
     ops, first = [], b
     if viewed:
         tall, first = like("tall", shape=(6, 1)), like("again")
         ops = [op("RESHAPE", [b], [tall], new_shape=[6, 1]), op("RESHAPE", [tall], [first], new_shape=list(SHAPE))]
     condition, body = counted(ops, [a, b], [first, a], turns)
-    outs = [tensor("n", "int32", (1,)), like("p"), like("q")]
+    outs = [tensor("n", "int32", (1,)), like("p", **wide), like("q", **wide)]
     run = op("WHILE", [zero, x, y], outs, cond_subgraph_index=1, body_subgraph_index=2)
     return model([run], [x, y], outs, [condition, body])
 
@@ -164,6 +165,7 @@ CASES = [
     *(("if_passes_through", dtype) for dtype in ("float32", "int8")),
     *(("loop", turns) for turns in (0, 1, 5)),
     *(("swapped", turns, viewed) for turns in (0, 1, 4) for viewed in (False, True)),
+    ("swapped", 3, False, 50),
     *(("nested", turns) for turns in (1, 3)),
     *(("accumulator", dtype, once) for dtype in ("float32", "int8") for once in (False, True)),
     *(("remembering", kind) for kind in ("delayed", "filtered", "started")),
