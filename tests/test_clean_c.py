@@ -22,7 +22,7 @@ from ops import builds
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "digits" / "digits_int8.tflite"
 FILES = [*sorted((shared_folder() or ROOT).glob("models/*/*.tflite")), EXAMPLE]
-GRAPHS = range(2_000_000, 2_000_015)
+GRAPHS = range(2_000_000, 2_000_010)
 RUN = """
 static int run_{0}(FILE *file)
 {{
@@ -95,7 +95,7 @@ def test_random_graphs_run_clean(tmp_path: Path) -> None:
     for model in models:
         render.write({name: text for name, text in model.files.items() if name.endswith(".h")}, tmp_path)
     (tmp_path / "models.c").write_text(HOOK + builds._unit(models))
-    data = b"".join(value.tobytes() for model in models for sample in model.samples() for value in sample)
+    data = b"".join(value.tobytes() for model in models for sample in model.samples()[:2] for value in sample)
     run(tmp_path, [m.prefix for m in models], data, "models.c", flags=["-O0", "-fsanitize=float-cast-overflow"])
 
 

@@ -53,10 +53,11 @@ def graphs(count: int, seed: int, seconds: float, operators: Counter, failures: 
     return f"""{when(f"make fuzz GRAPHS={count} SEED={seed}", seconds)}
 
 {count:,} graphs, {total:,} operators, every layer that survives mcuml's passes compared with TFLite
-Micro {metadata.version("tflite-micro")}: integers bit for bit, floats within 1e-5. Not compared:
-layers that turn floats into integers that cannot hold them, convolutions of infinite floats, layers inside IF and WHILE (what
-those give at their end is). Graphs with state run six times in a row, the others twice. An infinity counts as the largest float, to which some of TFLite
-Micro's kernels clamp. Not drawn: divisors of 0, RSQRT of int8 below 0, what SPACE_TO_BATCH_ND pads with. {result}
+Micro {metadata.version("tflite-micro")}: integers bit for bit, floats within 1e-5; graphs with state run six
+times in a row, the others twice. An infinity counts as the largest float, to which some of TFLite Micro's kernels clamp. Not
+compared: layers that turn floats into integers that cannot hold them, convolutions of floats that are infinite or none, layers
+inside IF and WHILE (what those give is). Not drawn: divisors of 0, RSQRT of int8 below 0, what SPACE_TO_BATCH_ND pads with.
+{result}
 
 {table(operators, "operator", "drawn")}
 
