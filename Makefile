@@ -10,7 +10,10 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check -q
 # Where the shared models of the project's CI lie; the figures of `make bench` and `make check-models` come from them.
 MODELS ?= $(firstword $(wildcard ../shared/models shared/models))
 TOOLS  ?= $(firstword $(wildcard ../shared/tools shared/tools))
-FLOORS := kws_ref_model:9000000:22528 pretrainedResnet_quant:35000000:55296 vww_96_int8:28000000:102400 ad01_int8:700000:2355
+# Model, and at most: cycles, arena, code and stack in bytes.
+LIMITS := mlperf_tiny/kws_ref_model:3900000:10000:12288:1024 mlperf_tiny/vww_96_int8:6900000:40000:12288:1024 \
+          mlperf_tiny/pretrainedResnet_quant:13500000:34000:12288:1024 mlperf_tiny/ad01_int8:380000:1300:4096:512 \
+          cnn_on_mcu/13_fashion_mnist_integeronly_model:210000:3400:6144:1024 cnn_on_mcu/4_fashion_mnist_model:335000:11500:6144:1024
 JOBS   ?= 2
 # How much `make fuzz` and `make fuzz-files` try, from which seed on.
 GRAPHS    ?= 2000
@@ -59,10 +62,10 @@ bench: $(VENV)/.stamp-verify ## Measure the shared models and write docs/results
 
 check-models: $(VENV)/.stamp-test ## Judge the generated C with a checker that shares no code with mcuml
 	@test -n "$(TOOLS)" || { echo "error: check_model.py not found; give its folder: make check-models TOOLS=folder" >&2; exit 2; }
-	@failed=0; for floor in $(FLOORS); do \
-	    name=$${floor%%:*}; rest=$${floor#*:}; \
-	    $(BIN)/python $(TOOLS)/check_model.py $(MODELS)/mlperf_tiny/$$name.tflite --mcuml $(BIN)/mcuml --samples 20 \
-	        --cycles $${rest%%:*} --arena $${rest#*:} --code 24576 || failed=1; \
+	@failed=0; for limit in $(LIMITS); do \
+	    set -- $$(echo $$limit | tr : ' '); \
+	    $(BIN)/python $(TOOLS)/check_model.py $(MODELS)/$$1.tflite --mcuml $(BIN)/mcuml --samples 20 \
+	        --cycles $$2 --arena $$3 --code $$4 --stack $$5 || failed=1; \
 	done; exit $$failed
 
 cycle-costs: $(VENV)/.stamp-test ## Measure the kernels again from which cycles are estimated before a build
