@@ -12,6 +12,7 @@ from mcuml.code_size import Demand, Function
 
 sys.path.insert(0, str(ROOT / "tools"))
 from code_table import Model, compact, lacking, merged, tabulate, thinned
+from elf_functions import describes
 
 FIGURES = {"compiler": "cc 1", "firmware": "f", "base": 100, "ram": 10, "invoke": [1, 2], "per_letter": 1.0, "libraries": {}}
 
@@ -72,3 +73,14 @@ def test_what_no_model_has_leaves_the_table() -> None:
 def test_one_entry_is_one_line_of_json() -> None:
     text = compact(OLD)
     assert json.loads(text) == OLD and sum('"text"' in line for line in text.splitlines()) == 2
+
+
+DESCRIBES = {
+    ".rodata.str1.4": True, ".rodata.model_invoke.str1.1": True, ".rodata.model_input_info": True, ".text.strip_s8": False,
+    ".rodata.strides": False, ".rodata.cst4": False, ".text.model_input": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("section", DESCRIBES)
+def test_strings_are_no_code(section: str) -> None:
+    assert describes(section) == DESCRIBES[section]

@@ -1,6 +1,7 @@
 """What an object and the image that it was linked into tell of a model's functions: bytes, library symbols, equal code."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def functions_in(path: Path, image: Path | None, functions: tuple[Function, ...]
     taken as long as it is in the object."""
     held, named = _sections(path, _symbols(image) if image else {}), _references(path)
     contents = _contents(path, named)
-    described = {n for n, (name, _) in held.items() if ".str" in name or "put_info" in name}
+    described = {n for n, (name, _) in held.items() if describes(name)}
     known = {f"{CODE}.{name}" for name in (*OWN, *(f.name for f in functions))}
 
     def owner(name: str) -> str:
@@ -51,6 +52,11 @@ def functions_in(path: Path, image: Path | None, functions: tuple[Function, ...]
             rows.append(Row(function, sum(held[n][1] for n in mine - used), tuple(sorted(needs)), body))
         used |= mine
     return rows
+
+
+def describes(section: str) -> bool:
+    """Whether a section holds descriptions of the model's inputs and outputs: their table, or strings."""
+    return re.search(r"^\.s?rodata\.(.*\.)?(str\d|model_(in|out)put_info$)", section) is not None
 
 
 def flash_of(path: Path, image: Path) -> int:
@@ -121,8 +127,11 @@ def _contents(path: Path, named: dict[int, tuple[set[int], set[str]]]) -> dict[i
     with path.open("rb") as file:
         elf = ELFFile(file)
         titles = [s.name for s in elf.iter_sections()]
+
+        def others(n: int) -> tuple[list[str], list[str]]:
+            sections, symbols = named.get(n, (set(), set()))
+            return sorted(titles[m] for m in sections - {n}), sorted(symbols)  # RISC-V's branches name their own section
+
         return {
-            n: s.data() + repr((sorted(titles[m] for m in named.get(n, ((), ()))[0]), sorted(named.get(n, ((), ()))[1]))).encode()
-            for n, s in enumerate(elf.iter_sections())
-            if s.name.startswith(f"{CODE}.")
+            n: s.data() + repr(others(n)).encode() for n, s in enumerate(elf.iter_sections()) if s.name.startswith(f"{CODE}.")
         }

@@ -76,7 +76,10 @@ def column(kind: str, target: board.Board, models: list[Model]) -> tuple[dict, d
                     f = row.function
                     entry = {"text": f.text, "signature": list(f.signature), "length": f.length, "size": row.size,
                              "needs": list(row.needs), "code": row.code}  # fmt: skip
-                    functions.setdefault(f.family, {})[f.text, f.signature] = entry
+                    family, key = functions.setdefault(f.family, {}), (f.text, f.signature)
+                    # A model may hold a function that nothing calls on this core; another one calls it.
+                    if key not in family or family[key]["size"] < row.size:
+                        family[key] = entry
             needs = {symbol for row in rows for symbol in row.needs}
             for symbol in sorted(needs - set(libraries)):
                 brought = work.link(objects, "library.elf", (f"-Wl,-u,{symbol}",))

@@ -27,7 +27,7 @@ from mcuml.trial_link import Linked
 DATA = "code_sizes.json"
 INFO_BYTES = 56  # of one <prefix>_tensor
 WORD = 4
-CLOSE = 0.02  # the figures hold to this for models whose functions were measured; tests/test_fit.py judges that
+CLOSE = 0.04  # of the flash: so far are figures off at most for models whose functions were measured; a test judges that
 DOUBT = 1.0  # of the bytes of functions that were not
 FIRMWARE_DOUBT = 0.1  # of a firmware that has changed since
 _MACRO = re.compile(r"^ *# *define (\w+)(?:.*\\\n)*.*\n", re.MULTILINE)
