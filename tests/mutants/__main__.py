@@ -126,7 +126,7 @@ def examine(row: str, found: list[tuple[Suite, list[Node]]], seed: int) -> list[
     rng.shuffle(in_python)
     plain: dict[tuple[str, int], str] = {}
     for mutant in [*in_c, *in_python][:ATTEMPTS]:
-        if len(results) >= (ENOUGH if mutant.path.suffix == ".j2" else FEWEST):
+        if sum(r["verdict"] != "equivalent" for r in results) >= (ENOUGH if mutant.path.suffix == ".j2" else FEWEST):
             break
         verdict, by = judge(mutant, few, suites, plain)
         if verdict in ("killed", "survived"):

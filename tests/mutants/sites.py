@@ -14,6 +14,7 @@ SWAPS = {
     "*=": "+=", "|=": "&=", "<<=": ">>=", ">>=": "<<=", "and": "or", "or": "and",
 }  # fmt: skip
 TOKEN = re.compile(rf"(?<= )(?:{'|'.join(map(re.escape, sorted(SWAPS, key=len, reverse=True)))})(?= )|(?<![\w.%])\d+(?![\w.])")
+DECLARATION = re.compile(r"^ *(?:static |const |\w+_t |int |float |double ).*\[$")  # of an array, up to its size
 NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}  # where a choice between equals would not show: a < b ? a : b
 HIDDEN = {  # what is not the language's own code
     ".j2": re.compile(r'\{[{%#].*?[#%}]\}|/\*.*?\*/|^[ ]*#.*?$|"(?:[^"\\\n]|\\.)*"', re.DOTALL | re.MULTILINE),
@@ -67,10 +68,9 @@ def _other(code: str, found: re.Match[str]) -> str:
     token, choice = found.group(), "?" in code[found.end() :].partition("\n")[0].partition(";")[0]
     if token in SWAPS:
         return NEGATED.get(token, SWAPS[token]) if choice else SWAPS[token]
-    before = code[max(0, found.start() - 3) : found.start()]
-    if (choice and before.endswith(("< ", "> ", "= "))) or (
-        before.endswith("[") and re.match(r"\](?:[,;]| =)", code[found.end() :])
-    ):
+    before = code[: found.start()]
+    declared = DECLARATION.search(before[before.rfind("\n") + 1 :]) and re.match(r"\](?:[,;]| =)", code[found.end() :])
+    if (choice and re.search(r"[<>]=? $", before)) or declared:
         return ""  # the same choice between equals; room for one more
     return str(int(token) + 1)
 
