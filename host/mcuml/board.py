@@ -28,7 +28,8 @@ class _Strict(BaseModel):
 
 
 class Cache(_Strict):
-    """An instruction cache in front of the flash. bytes, line_bytes: its size and its line; ways: associativity."""
+    """A cache in front of the flash. bytes, line_bytes: its size and its line; ways: associativity, the number of lines where
+    a line may lie anywhere."""
 
     bytes: Annotated[int, Field(gt=0)]
     line_bytes: Annotated[int, Field(gt=0)]
@@ -67,12 +68,14 @@ class Memory(_Strict):
 
 class Flash(Memory):
     """Flash as the core sees it. wait_states: extra cycles of a read that misses the cache or prefetch buffer, at the
-    board's clock; width_bits: what one read brings; prefetch: whether straight-line fetches hide the wait states."""
+    board's clock; width_bits: what one read brings; prefetch: whether straight-line fetches hide the wait states; cache: that
+    of instructions; data_cache: that of loads, none where each load goes to the flash."""
 
     wait_states: Annotated[int, Field(ge=0, le=64)] = 0
     width_bits: Literal[32, 64, 128, 256] = 32
     prefetch: bool = False
     cache: Cache | None = None
+    data_cache: Cache | None = None
 
 
 class PlatformIO(_Strict):
@@ -140,7 +143,8 @@ class Simulators(_Strict):
 class Board(_Strict):
     """All that mcuml knows about a board. `verified` is the furthest that this file was tried: "rendered" (its
     PlatformIO project renders), "compiled" (firmware linked for it), "simulated" (ran on the virtual board with the
-    outputs of the oracle), "hardware" (ran on the board itself)."""
+    outputs of the oracle), "hardware" (ran on the board itself). `cycle_error`: how far latencies estimated for it were from
+    measured ones (docs/CYCLES.md)."""
 
     name: Text
     title: Text
@@ -157,6 +161,7 @@ class Board(_Strict):
     simulators: Simulators = Simulators()
     verified: Literal["rendered", "compiled", "simulated", "hardware"] = "rendered"
     notes: str = ""
+    cycle_error: Text = "never compared with a board of this kind"
     sources: Annotated[tuple[Text, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -70,6 +70,10 @@ def _latency(held: Latency, per_mac: float | None) -> Rows:
         )
     ]
     rows.append(("", f"[dim]{escape(held.method)}[/]"))
+    if held.board_cycles:
+        rows.append(("", f"[dim]{held.board_cycles:,} cycles with the flash's waits[/]"))
+    if held.error:
+        rows.append(("", f"[dim]error of the estimate: {escape(held.error)}; see docs/CYCLES.md[/]"))
     return rows
 
 

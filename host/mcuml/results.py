@@ -40,13 +40,16 @@ class BoardPart(_Part):
 
 class Latency(_Part):
     """`cycles` of one model_invoke (median over `runs`), `ms` at the board's clock. `kind` says whether a board's own
-    counter gave them or a simulator's cycle model."""
+    counter gave them or a simulator's cycle model. `board_cycles` are with the flash's wait states, where they are modelled;
+    `ms` then follows from them. `error`: how far an estimate was from what boards need (docs/CYCLES.md)."""
 
     kind: Literal["measured", "estimated"]
     cycles: int
     ms: float
     runs: list[int]
     method: str
+    board_cycles: int | None = None
+    error: str | None = None
 
 
 class Memory(_Part):

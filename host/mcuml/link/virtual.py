@@ -21,6 +21,7 @@ from mcuml.link import interrupts
 from mcuml.link.base import Link
 from mcuml.link.cycles import MODELS, BlockCost
 from mcuml.link.debug import Program
+from mcuml.link.flash import FlashTiming
 
 MMIO = 0x4F000000
 UART_DATA, UART_RX_READY, CYCLES_LO, CYCLES_HI, RESET, IDLE = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14
@@ -60,16 +61,17 @@ def counts_cycles(board: Board) -> bool:
 
 class VirtualBoard(Link):
     """A simulated board that runs the ELF at `elf`. With count=False it runs free and its cycle counter stands still, as it
-    does on a core without a cycle model."""
+    does on a core without a cycle model. With waits=True the counter also counts the cycles of waiting for the flash."""
 
     name = "virtual"
     kind: Literal["measured", "estimated"] = "estimated"
 
-    def __init__(self, elf: Path, board: Board, count: bool = True):
+    def __init__(self, elf: Path, board: Board, count: bool = True, waits: bool = False):
         self.board, self.program = board, Program(elf)
         self._rx: deque[int] = deque()
         self._tx = bytearray()
         self._count = count and counts_cycles(board)
+        self._waits = self._count and waits
         self._costs: dict[int, BlockCost] = {}
         self._core = MODELS[board.core]() if self._count else None
         self._dead: LinkError | None = None
@@ -133,7 +135,7 @@ class VirtualBoard(Link):
 
     @property
     def cycles(self) -> int:
-        """Core cycles since reset, memory without wait states; 0 when not counting."""
+        """Core cycles since reset, with the flash's wait states if asked for; 0 when not counting."""
         self._fold()
         return self._cycles
 
@@ -161,11 +163,18 @@ class VirtualBoard(Link):
         self._idle = self._reset_wanted = False
         self._cycles = self._latched = 0
         self._trace: list[int] = []
+        self._loads: list[int] = []
+        self._flash = FlashTiming(self.board.flash) if self._waits else None
         self._last = 0
         uc.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)
         if self._count:
             append = self._trace.append
             uc.hook_add(unicorn.UC_HOOK_BLOCK, lambda _uc, address, size, _data: append(address << _SHIFT | size))
+        if self._waits:
+            load, end = self._loads.append, self.board.flash.origin + self.board.flash.size - 1
+            uc.hook_add(
+                unicorn.UC_HOOK_MEM_READ, lambda _uc, _kind, address, *_: load(address), begin=self.board.flash.origin, end=end
+            )
         for function in self._watched:
             self._watch(function)
 
@@ -238,6 +247,10 @@ class VirtualBoard(Link):
             self._cycles += self._cost(int(key)).cycles * int(times)
         for key, times in zip(*np.unique(keys[:-1][taken], return_counts=True), strict=True):
             self._cycles += self._cost(int(key)).refill * int(times)
+        if self._flash:
+            blocks = ((key >> _SHIFT, key & ((1 << _SHIFT) - 1), self._cost(key).cycles) for key in entered.tolist())
+            self._cycles += self._flash.fetch(blocks) + self._flash.load(self._loads)
+            self._loads.clear()
 
     def _cost(self, key: int) -> BlockCost:
         if key not in self._costs:
