@@ -43,6 +43,12 @@ OTHERS = [  # (operator, type, shape, axes, keep_dims, input scale and zero poin
         for n, axes in enumerate(AXES)
     ],
     *[
+        (code, dtype, (3, 2, 3, 4, 2), (0, 2, 4), False, *([(0.05, 3)] * 2 if dtype == "int8" else (None, None)))
+        for code in ("REDUCE_MAX", "REDUCE_MIN")
+        for dtype in ("int8", "float32")
+    ],
+    ("REDUCE_ALL", "bool", (2, 1, 2, 2, 2), (0, 2, 4), False, None, None),
+    *[
         ("REDUCE_ALL", "bool", (2, 3, 2), axes, keep, None, None)
         for axes in ((0,), (1,), (0, 2), (0, 1, 2))
         for keep in (True, False)

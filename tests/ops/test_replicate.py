@@ -24,6 +24,8 @@ BROADCASTS = [  # (type, shape, new shape)
     ("int64", (3, 1), (3, 2)),
     ("uint8", (2, 1), (2, 5)),
     ("bool", (1, 2), (3, 2)),
+    *((dtype, (3, 1, 2), (2, 3, 4, 2)) for dtype in ("bool", "int32", "int64")),
+    *((dtype, (3, 1), (3, 4)) for dtype in ("bool", "int32", "uint8")),
     ("int8", (3, 2), (3, 2)),
 ]
 
