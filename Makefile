@@ -19,9 +19,11 @@ JOBS   ?= 2
 GRAPHS    ?= 2000
 MUTATIONS ?= 20000
 SEED      ?= 0
+# What `make size-diff` compares with.
+BASE      ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow cores fuzz fuzz-files mutants lint typecheck bench check-models cycle-costs operators wheel clean
+.PHONY: help venv demo test test-slow cores fuzz fuzz-files mutants lint typecheck bench check-models size-diff cycle-costs operators wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -56,9 +58,13 @@ lint: $(VENV)/.stamp-dev ## Check style and formatting with ruff
 typecheck: $(VENV)/.stamp-dev ## Check types with mypy
 	@$(BIN)/mypy
 
-bench: $(VENV)/.stamp-verify ## Measure the shared models and write docs/results/
+bench: $(VENV)/.stamp-verify ## Measure the shared models; write docs/results/ and docs/BENCHMARKS.md
 	@test -n "$(MODELS)" || { echo "error: no models found; give their folder: make bench MODELS=folder" >&2; exit 2; }
 	@$(BIN)/python tools/record_results.py $(MODELS) -o docs/results
+	@$(BIN)/python tools/record_benchmarks.py $(MODELS) -o docs/BENCHMARKS.md
+
+size-diff: $(VENV)/.stamp-verify ## Compare sizes and cycles of the shared models with another commit's: BASE=origin/main
+	@$(BIN)/python tools/size_diff.py $(MODELS) --base $(BASE)
 
 check-models: $(VENV)/.stamp-test ## Judge the generated C with a checker that shares no code with mcuml
 	@test -n "$(TOOLS)" || { echo "error: check_model.py not found; give its folder: make check-models TOOLS=folder" >&2; exit 2; }
