@@ -43,10 +43,17 @@ class Strip:
         return ((self.block - 1) * self.distance + 2 * self.words) * 2
 
     @property
+    def lonely(self) -> bool:
+        """Whether full blocks would leave a row's last pixel alone."""
+        return self.shared and self.horizontal.out > self.block and self.horizontal.out % self.block == 1
+
+    @property
     def work(self) -> tuple[int, int, int]:
         """Pairs of pixels multiplied, blocks and columns widened per row of pixels: the less the better."""
         full, rest = divmod(self.horizontal.out, self.block)
         blocks = [self.block] * full + ([rest] if rest else [])
+        if self.lonely:
+            blocks[-2:] = self.block - 1, 2
         pairs = sum((n + 1) // 2 for n in blocks)
         if not self.shared:
             return pairs, 2 * pairs, 2 * pairs * self.horizontal.taps
@@ -66,9 +73,10 @@ def strip(vertical: Axis, horizontal: Axis, channels: int) -> Strip | None:
     made = Strip(vertical, horizontal, shared, 2, distance, -(-depth // 2))
     if not shared:
         return made
-    # A row's last block must not be a single pixel, for one that is taken up again may lie over its own window.
-    blocks = [replace(made, block=n) for n in range(2, horizontal.out + 1) if horizontal.out % n != 1]
-    short = [b for b in blocks if b.scratch <= STRIP_BYTES] or blocks[:1]
+    # No block is a single pixel, for one that is taken up again may lie over its own window.
+    blocks = [replace(made, block=n) for n in range(2, horizontal.out + 1) if n > 2 or horizontal.out % 2 == 0]
+    least = min(b.work for b in blocks)[0]
+    short = [b for b in blocks if b.scratch <= STRIP_BYTES] or [b for b in blocks if b.work[0] == least][:1]
     return min(short, key=lambda b: (*b.work, b.block))
 
 
@@ -118,6 +126,8 @@ def _pair(kernel: Kernel) -> int:
     """Cycles of the matrix kernel for a pair of pixels: the instructions of partials/gemm_s8.c.j2, counted."""
     words, gemm = kernel.params["words"], kernel.params["gemm"]
     loop = 15 + 6 * -(-words // gemm.body) if gemm.loop else 0
+    if gemm.folded:
+        loop += -(-words // gemm.body) + 28 * -(-words // lanes.CHUNK)
     return 18 + -(-kernel.params["out_channels"] // lanes.GROUP) * (15 * words + 77 + loop + 8 * gemm.away + 36 * gemm.clamp)
 
 
@@ -132,7 +142,7 @@ def stripped(node: Node, graph: Graph, filters: np.ndarray, vertical: Axis, hori
         return None
     shape: dict[str, Any] = {
         "height": made.vertical, "width": made.horizontal, "shared": made.shared, "block": made.block, "distance": made.distance,
-        "add": None, "strip": made.block,
+        "add": None, "strip": made.block, "lonely": made.lonely,
     }  # fmt: skip
     pairs, blocks, columns = made.work
     runs = made.vertical.taps * (50 * blocks + (10 + 3 * filters.shape[3]) * columns)
@@ -148,12 +158,13 @@ def _gemm(node: Node, graph: Graph, matrix: np.ndarray, activation: str, layout:
     scaling = lanes.requantization(None if bias is None else bias.data, real)
     reach = max(128 + source.zero_point, 127 - source.zero_point)
     table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
-    packed = lanes.pack(matrix, reach, layout.words)
+    packed = lanes.pack(matrix, layout.words)
     if table is None or packed is None:
         return None
     low, high = activation_range(activation, output)
+    gemm = lanes.gemm(layout, lanes.wide(matrix, reach), low, high, output.zero_point)
     params = {
         "in_channels": source.shape[3], "out_channels": len(matrix), "in_zero": source.zero_point, "low": low, "high": high,
-        "words": layout.words, "skip": layout.skip, "gemm": lanes.gemm(layout, low, high, output.zero_point),
+        "words": layout.words, "skip": layout.skip, "gemm": gemm,
     }  # fmt: skip
     return Kernel("", params, (Constant("weights", lanes.gemm_stream(packed, table, output.zero_point)),))

@@ -2,7 +2,8 @@
 
 Dual-byte lanes: a 16-bit lane holds 256 * b + a for weights a and b of two neighbouring output channels. With activations
 x in 16-bit lanes, sum(x * lane) and sum(x * a) cost one SMLAD each per two elements, and sum(x * b) is their difference
-shifted right by 8. One SXTB16 thus serves four weights where plain int8 needs two, and flash does not grow."""
+shifted right by 8, if it fits 24 bits. One SXTB16 thus serves four weights where plain int8 needs two, and flash does not
+grow."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from mcuml.numerics import multiply_by_quantized_multiplier, quantize_multiplier
 
 GROUP = 4  # output channels per pass of the kernel
 BODY = 16  # words per turn of the matrix kernels' loop; its first turn begins anywhere, so any number of words will do
+CHUNK = 128  # words whose high lanes' sum fits 24 bits whatever they hold: 256 * 128 * 255 < 2**23
 ONCE = 8  # words up to which a kernel without a loop is worth its code
 ONCE_OWN = 20  # the same where the kernel is one layer's own, for its distance
 
@@ -46,8 +48,19 @@ class Gemm:
     loop: bool
     step: int
     distance: int
+    folded: bool  # sums are taken CHUNK words at a time
     away: bool  # halves are rounded away from zero
     clamp: bool  # to less than an int8's range
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Of a column."""
+        return CHUNK * self.step
+
+    @property
+    def chunk_shift(self) -> int:
+        """The left shift that makes zero of a number of bytes if they are whole chunks."""
+        return 33 - self.chunk_bytes.bit_length()
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,19 +107,24 @@ def widened(weights: np.ndarray) -> np.ndarray:
     return weights.reshape(len(weights), -1, 2, 2).swapaxes(2, 3).reshape(weights.shape)
 
 
-def pack(weights: np.ndarray, reach: int, pairs: int) -> np.ndarray | None:
+def wide(weights: np.ndarray, reach: int) -> bool:
+    """Whether sums of weights (N, K) int8 times activations of at most `reach` may take more than 24 bits."""
+    return bool(np.any(np.abs(weights.astype(np.int64)).sum(1) * reach >= 1 << 23))
+
+
+def pack(weights: np.ndarray, pairs: int) -> np.ndarray | None:
     """int8 array for weights (N, K) int8, or None where dual-byte lanes cannot hold them.
 
     Channels go in groups of four; a last incomplete group takes the last four channels again. Elements are padded with
     zeros to 2 * `pairs`. Each group holds, for each pair of elements, the word of channels 0 and 1, then that of 2 and 3.
-    The difference of the two sums must fit 24 bits, and a lane 16."""
+    A lane must fit 16 bits."""
     channels, depth = weights.shape
-    if channels < GROUP or np.any(np.abs(weights.astype(np.int64)).sum(1) * reach >= 1 << 23):
+    if channels < GROUP:
         return None
-    wide = np.zeros((channels, 2 * pairs), np.int64)
-    wide[:, :depth] = weights
+    filled = np.zeros((channels, 2 * pairs), np.int64)
+    filled[:, :depth] = weights
     starts = [*range(0, channels - GROUP + 1, GROUP), *([channels - GROUP] if channels % GROUP else [])]
-    groups = np.stack([wide[s : s + GROUP] for s in starts])
+    groups = np.stack([filled[s : s + GROUP] for s in starts])
     lanes = groups[:, 1::2] * 256 + groups[:, 0::2]
     if lanes.min() < -(1 << 15) or lanes.max() >= 1 << 15:
         return None
@@ -119,25 +137,25 @@ def stream(segments: np.ndarray, reach: int, words: int, table: np.ndarray) -> n
     for each two channels, an odd number's last two being the last two again, the words of all segments, each filled up with
     zeros to `words`, and then both channels' rows of `table` (int32 (N, 4), with_addends()'s)."""
     channels, count, depth = segments.shape
-    wide = np.zeros((channels, count, 2 * words), np.int64)
-    wide[:, :, :depth] = segments
-    if np.any(np.abs(wide).sum((1, 2)) * reach >= 1 << 23):
+    if wide(segments.reshape(channels, -1), reach):
         return None
+    filled = np.zeros((channels, count, 2 * words), np.int64)
+    filled[:, :, :depth] = segments
     firsts = [*range(0, channels - 1, 2), *([channels - 2] if channels % 2 else [])]
-    lane = np.stack([wide[c + 1] * 256 + wide[c] for c in firsts]).reshape(len(firsts), -1)
+    lane = np.stack([filled[c + 1] * 256 + filled[c] for c in firsts]).reshape(len(firsts), -1)
     if lane.min() < -(1 << 15) or lane.max() >= 1 << 15:
         return None
     rows = np.stack([table[c : c + 2].reshape(-1) for c in firsts])
     return np.concatenate([lane.astype("<i2").view("<i4"), rows], 1).astype(np.int32).reshape(-1)
 
 
-def gemm(layout: Layout, low: int, high: int, zero_point: int) -> Gemm:
+def gemm(layout: Layout, folded: bool, low: int, high: int, zero_point: int) -> Gemm:
     """The matrix kernel for results clamped to `low`..`high`.
 
     Halves of a negative value v (less the zero point) differ: away from zero gives less than up does. But neither exceeds
     0, for v + 1/2 < 1; so if `low` is at least the zero point, both become `low`, and the cheaper way serves."""
     body = BODY if layout.loop else layout.words
-    return Gemm(body, layout.loop, layout.step, layout.distance, low < zero_point, (low, high) != (-128, 127))
+    return Gemm(body, layout.loop, layout.step, layout.distance, folded, low < zero_point, (low, high) != (-128, 127))
 
 
 def with_addends(table: np.ndarray, zero_point: int) -> np.ndarray:

@@ -25,8 +25,9 @@ INT16_FLAVOURS = ("no bias", "loud", "faint", "flushed", "full", "minus 128", "b
 
 def season(layer: OpSpec, flavour: str, channel_axis: int) -> OpSpec:
     """`layer` (input, weights, bias -> output), changed in place: multipliers of 1 and more ("loud"), of about 2**-20 and
-    below 2**-32, weights at the ends of int8, a bias of 2**29 (int16: 2**40), a channel without weights, zero
-    points at both ends; int4 weights; int16's 32-bit sums, with and without a bias."""
+    below 2**-32, weights at the ends of int8 (as are all of a channel and the input's zero point: "ends"), a bias of 2**29
+    (int16: 2**40), a channel without weights, zero points at both ends; int4 weights; int16's 32-bit sums, with and without a
+    bias."""
     x, weights, bias = layer.inputs
     assert x is not None and weights is not None and weights.data is not None
     output = layer.outputs[0]
@@ -35,6 +36,11 @@ def season(layer: OpSpec, flavour: str, channel_axis: int) -> OpSpec:
     elif flavour in ("loud", "faint", "flushed"):
         wanted = {"loud": 1.7, "faint": 1e-6, "flushed": 1e-11}[flavour]
         output.scale = (float(x.scale[0] * max(weights.scale) / wanted),)
+    elif flavour in ("low ends", "high ends"):
+        rows = np.moveaxis(weights.data, channel_axis, 0)
+        rows[0::2], rows[1::2] = 127, -127
+        x.zero_point, output.zero_point = (-128 if flavour == "low ends" else 127,), (0,)
+        output.scale = (float(x.scale[0] * max(weights.scale) * rows[0].size * 254),)
     elif flavour == "full":
         weights.data = np.where(weights.data < 0, -127, 127).astype(np.int8)
     elif flavour == "minus 128":

@@ -103,6 +103,24 @@ PAIRS += [
 ]
 test_pairs = compare([(*shape, finish) for shape in PAIRS for finish in FINISHES[:2]], make, template="conv_2d_s8")
 
+ENDS = ("low ends", "high ends")  # whose sums take up to 28 bits, those of a chunk 24
+WIDE = [  # words of a window: a chunk and one more, two and a half, 16 chunks; odd channels
+    ("int8", 2, 3, depth, channels, window, ONE, ONE, padding, "RELU", "channel")
+    for depth, channels, window, padding in (
+        (260, 6, ONE, "SAME"),
+        (100, 4, (2, 3), "VALID"),
+        (72, 5, (3, 3), "SAME"),
+        (4096, 4, ONE, "SAME"),
+    )
+]
+test_wide_pairs = compare([(*shape, finish) for shape in WIDE for finish in ENDS], make, template="conv_2d_s8")
+
+WIDE_STRIPS = [
+    ("int8", height, width, depth, channels, window, ONE, ONE, "SAME", "NONE", "channel")
+    for height, width, depth, channels, window in ((2, 5, 259, 6, ONE), (4, 4, 35, 4, (3, 3)), (6, 1, 93, 5, (11, 1)))
+]
+test_wide_strips = compare([(*shape, finish) for shape in WIDE_STRIPS for finish in ENDS], make, template="conv_2d_strip")
+
 
 def random_cases(seed, count):
     """Cases of shapes nobody chose; a window that is larger than its input gets SAME padding."""

@@ -27,6 +27,11 @@ CASES += [("int8", (2, depth), 6, "NONE", True, "channel", flavour) for depth in
 CASES += [("int16", *shape, how, "usual") for shape in SHAPES[:5] for how in ("channel", "tensor")]
 CASES += [("int16", (2, 16), 6, "NONE", True, how, f) for how in ("channel", "tensor") for f in (*INT16_FLAVOURS, "int32 sums")]
 CASES += [("int16", (1, 700), 6, "NONE", True, "channel", "minus 128")]  # sums of more than 32 bits
+CASES += [  # sums of up to 28 bits, those of a chunk 24; some numbers of elements per turn
+    ("int8", (2, depth), 6, activation, True, "channel", flavour)
+    for depth, activation in ((288, "NONE"), (272, "RELU"), (1016, "NONE"), (4096, "NONE"), (328, "RELU"), (600, "NONE"))
+    for flavour in ("low ends", "high ends")
+]
 CASES += [("int8", (2, depth), 5, "NONE", True, "tensor", "int4") for depth in (1, 7, 16, 33)]
 
 

@@ -90,11 +90,16 @@ def dense(node: Node, graph: Graph, matrix: np.ndarray, activation: str, int32_s
         reach = max(128 + source.zero_point, 127 - source.zero_point)
         table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
         unrolled = lanes.unroll_exactly(depth)
-        packed = lanes.pack(lanes.widened(matrix), reach, depth // 2) if unrolled else None
-        if table is not None and packed is not None:
+        packed = lanes.pack(lanes.widened(matrix), depth // 2) if unrolled else None
+        if table is not None and unrolled is not None and packed is not None:
             low_q, high_q = activation_range(activation, output)
             params |= {"low": low_q, "high": high_q, "in_zero": source.zero_point, "out_zero": output.zero_point}
             constants = (Constant("weights", packed), Constant("channels", table[lanes.table_order(rows)]))
-            return Kernel("fully_connected_s8", params | {"body": unrolled}, constants, macs=macs)
+            chunk = lanes.CHUNK // unrolled if lanes.wide(matrix, reach) else 0  # turns
+            turns, chunks = depth // (2 * unrolled), -(-depth // (2 * unrolled * chunk)) if chunk else 0
+            group = turns * (5 + 10 * unrolled) + 22 * chunks + 80 + 28 * ((low_q, high_q) != (-128, 127))
+            cycles = params["batch"] * (60 + -(-rows // lanes.GROUP) * group)  # as counted for a Cortex-M4
+            params |= {"body": unrolled, "chunk": chunk}
+            return Kernel("fully_connected_s8", params, constants, macs=macs, cycles=cycles)
     more, channel_constants = plain(node, graph, matrix, real, activation, int32_sums)
     return Kernel("fully_connected", params | more, (stored(more["kind"], matrix), *channel_constants), macs=macs)
