@@ -62,7 +62,7 @@ def test_bench_prints_every_figure_and_where_it_comes_from(benched: tuple[str, r
     for words in (
         f"{held.latency.ms:.2f} ms estimated", f"{held.latency.cycles:,} cycles", "per MAC", f"code {held.memory.code_bytes:,}",
         f"weights {held.memory.weights_bytes:,}", f"arena {held.memory.arena_bytes:,}", f"{held.memory.stack_bytes} bytes at",
-        "identical to TFLite Micro", "5 of 5", "100 of 100", "top-1 over 100 samples", "CONV_2D", "1x8x8x8",
+        "identical to TFLite Micro", "5 of 5", "100 of 100", "top-1 over 100 samples", "CONV_2D", "1x4x4x8",
     ):  # fmt: skip
         assert words in text
     assert all(line == line.rstrip() for line in text.splitlines()), "spaces at the end of a line in a pipe"
@@ -103,7 +103,7 @@ def test_demo_shows_digits_and_what_to_try() -> None:
 
 def test_inspect_tells_operators_memory_and_boards() -> None:
     text = ok("inspect", DIGITS)
-    for words in ("CONV_2D", "SOFTMAX", "int8 1x8x8x8", "18,432", "arena", "◀ peak", "nano33ble", "fits"):
+    for words in ("CONV_2D", "SOFTMAX", "int8 1x4x4x8", "18,432", "arena", "◀ peak", "nano33ble", "fits"):
         assert words in text
 
 

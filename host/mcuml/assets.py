@@ -1,5 +1,7 @@
-"""The one place that finds templates/, boards/, firmware/ and data/, in a checkout or in an installed wheel."""
+"""The one place that finds templates/, boards/, firmware/ and data/, in a checkout or in an installed wheel, and the cache."""
 
+import os
+import sys
 from pathlib import Path
 
 from mcuml.errors import RequestError
@@ -20,3 +22,16 @@ def folder(name: str) -> Path:
         f"Looked beside {_PACKAGE} and in the checkout above it.",
         "Reinstall mcuml: pip install --force-reinstall mcuml",
     )
+
+
+def cache_folder() -> Path:
+    """Where mcuml keeps builds: $MCUML_CACHE, else this system's place for caches."""
+    if os.environ.get("MCUML_CACHE"):
+        return Path(os.environ["MCUML_CACHE"]).expanduser().resolve()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "mcuml"

@@ -13,12 +13,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mcuml import __version__, assets, pio, toolchain
+from mcuml.assets import cache_folder
 from mcuml.board import Board
 from mcuml.compiler_output import explain
 from mcuml.elf_sizes import Sizes, sizes
 from mcuml.errors import BuildError, RequestError
 from mcuml.hostbuild import host_library
-from mcuml.pio import cache_folder
 from mcuml.render import COMPILER_FLAGS, render_file
 
 STACK_BYTES = 2048  # the linker refuses an image that leaves less

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mcuml import pio, toolchain
+from mcuml.assets import cache_folder
 from mcuml.compiler_output import first_error
 from mcuml.errors import BuildError, RequestError
 
@@ -27,7 +28,7 @@ def host_library(files: Mapping[str, str]) -> Path:
     sources = {name: text for name, text in sorted(files.items()) if name.endswith((".c", ".h"))}
     key = hashlib.sha256(repr((sources, tools, FLAGS)).encode()).hexdigest()[:16]
     suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-    folder = pio.cache_folder() / "host"
+    folder = cache_folder() / "host"
     library = folder / f"model-{key}{suffix}"
     if _intact(library):
         return library

@@ -11,22 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from mcuml.assets import cache_folder
+
 # Below the project: PlatformIO rewrites its records of a platform while it runs, so that two runs in one folder read halves.
 CORE = Path(".pio", "core")
 _SCONS = "tool-scons"
-
-
-def cache_folder() -> Path:
-    """Where mcuml keeps builds: $MCUML_CACHE, else this system's place for caches."""
-    if os.environ.get("MCUML_CACHE"):
-        return Path(os.environ["MCUML_CACHE"]).expanduser().resolve()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "mcuml"
 
 
 def environment() -> dict[str, str]:

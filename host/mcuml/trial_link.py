@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mcuml import assets, build, pio, toolchain
+from mcuml.assets import cache_folder
 from mcuml.board import Board
 from mcuml.compiler_output import first_error
 from mcuml.elf_sizes import Sizes, sizes
@@ -42,7 +43,7 @@ def linked(files: Mapping[str, str], board: Board) -> Linked:
     Raises BuildError (no compiler, compiler errors) and RequestError (the cache cannot be written)."""
     tools = toolchain.find(board.cpu)
     project = build.project_files(files, board, tools)
-    place = pio.cache_folder() / "sizes"
+    place = cache_folder() / "sizes"
     kept = place / f"{build.project_key(project, tools)[:16]}.json"
     try:
         found = _kept(kept)
@@ -67,7 +68,7 @@ def _kept(path: Path) -> Sizes | None:
 @contextmanager
 def workshop(board: Board, tools: toolchain.Toolchain) -> Iterator[Workshop]:
     """A Workshop in a folder that vanishes afterwards; in the cache, so that objects can be moved there."""
-    place = pio.cache_folder() / "sizes"
+    place = cache_folder() / "sizes"
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place) as temporary:
         yield Workshop(board, tools, Path(temporary))
@@ -109,7 +110,7 @@ class Workshop:
             return target
         headers = sorted(project[n] for n in project if n.rpartition("/")[2] in seen)
         known = hashlib.sha256(repr((project[name], headers, flags, self.tools)).encode()).hexdigest()[:16]
-        place = pio.cache_folder() / "sizes" / f"{known}.o"
+        place = cache_folder() / "sizes" / f"{known}.o"
         if not place.exists():
             self._call(*flags, "-c", name, "-o", target)
             (self.folder / target).replace(place)
