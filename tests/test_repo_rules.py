@@ -30,6 +30,7 @@ STAGES = (
         "conv_s8",
         "depthwise_lines",
         "depthwise_windows",
+        "depthwise_apart",
         "fixedpoint",
         "elementwise",
         "shapes",
@@ -181,6 +182,7 @@ def test_a_file_is_a_room(name: str) -> None:
 
 SHARED = (
     "conv_s8",
+    "depthwise_apart",
     "depthwise_lines",
     "depthwise_windows",
     "elementwise",

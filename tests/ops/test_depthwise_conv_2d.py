@@ -70,19 +70,34 @@ WINDOWS = [
     ("int8", height, width, channels, multiplier, window, stride, dilation, padding, activation, "channel", flavour)
     for height, width, channels, multiplier, window, stride, dilation, padding, activation, flavour in (
         (7, 9, 4, 1, (5, 5), ONE, ONE, "SAME", "RELU", "usual"), (6, 6, 5, 1, (2, 4), ONE, ONE, "SAME", "NONE", "low zero"),
-        (9, 8, 7, 1, (5, 5), TWO, ONE, "SAME", "RELU6", "usual"), (9, 9, 4, 1, (3, 3), (3, 3), ONE, "SAME", "NONE", "high zero"),
+        (9, 8, 7, 1, (5, 5), TWO, ONE, "SAME", "RELU6", "usual"), (9, 9, 4, 2, (3, 3), (3, 3), ONE, "SAME", "NONE", "high zero"),
         (9, 10, 8, 1, (3, 3), ONE, TWO, "SAME", "RELU", "usual"), (9, 11, 3, 1, (3, 3), ONE, (2, 3), "VALID", "NONE", "usual"),
         (8, 9, 4, 1, (2, 2), ONE, TWO, "SAME", "NONE", "full"), (5, 6, 2, 2, (3, 3), ONE, ONE, "SAME", "RELU", "usual"),
         (5, 6, 5, 3, (3, 3), TWO, ONE, "VALID", "NONE", "low zero"),
         (6, 7, 6, 2, (3, 2), (1, 2), (2, 1), "SAME", "NONE", "usual"),
-        (4, 5, 9, 1, (1, 7), ONE, ONE, "SAME", "NONE", "usual"), (12, 2, 4, 1, (7, 1), (2, 1), ONE, "SAME", "RELU", "minus 128"),
-        (2, 3, 4, 1, (5, 5), ONE, (3, 4), "SAME", "NONE", "usual"),
-        (7, 7, 6, 1, (7, 7), ONE, ONE, "VALID", "NONE", "empty channel"),
-        (3, 4, 5, 1, ONE, (2, 3), ONE, "SAME", "NONE", "usual"), (6, 23, 4, 1, (1, 9), (1, 4), ONE, "VALID", "NONE", "full"),
+        (4, 5, 9, 1, (1, 7), ONE, ONE, "SAME", "NONE", "usual"), (12, 2, 3, 1, (7, 1), (2, 1), ONE, "SAME", "RELU", "minus 128"),
+        (2, 3, 4, 2, (5, 5), ONE, (3, 4), "SAME", "NONE", "usual"),
+        (7, 7, 3, 1, (7, 7), ONE, ONE, "VALID", "NONE", "empty channel"),
+        (3, 4, 5, 2, ONE, (2, 3), ONE, "SAME", "NONE", "usual"), (6, 23, 4, 1, (1, 9), (1, 4), ONE, "VALID", "NONE", "full"),
     )
 ]  # fmt: skip
-# What neither takes: a stride and a dilation at once, a multiplier of one and more.
-PLAIN = [("int8", 9, 9, 5, multiplier, (3, 3), TWO, TWO, "SAME", "RELU", "channel", "usual") for multiplier in (1, 2)]
+# Pixels apart: windows that share nothing, or all there is is one; strides with dilations; numbers of taps for one turn and more;
+# every rest of channels.
+APART = [
+    ("int8", height, width, channels, 1, window, stride, dilation, padding, activation, "channel", flavour)
+    for height, width, channels, window, stride, dilation, padding, activation, flavour in (
+        (24, 23, 32, (3, 3), (3, 3), ONE, "SAME", "NONE", "usual"), (9, 9, 5, (3, 3), TWO, TWO, "SAME", "RELU", "usual"),
+        (9, 8, 6, (3, 3), (3, 3), ONE, "VALID", "NONE", "high zero"), (7, 9, 7, (5, 3), TWO, TWO, "SAME", "RELU6", "low zero"),
+        (11, 12, 9, (3, 4), (2, 3), (3, 2), "SAME", "RELU6", "usual"), (5, 4, 4, ONE, TWO, ONE, "SAME", "NONE", "full"),
+        (8, 9, 11, (7, 7), TWO, TWO, "SAME", "NONE", "full"), (9, 5, 10, (3, 1), TWO, (2, 1), "SAME", "NONE", "minus 128"),
+        (3, 3, 8, (3, 3), ONE, TWO, "SAME", "RELU", "low zero"), (6, 7, 6, (2, 2), TWO, ONE, "VALID", "NONE", "empty channel"),
+        (7, 7, 13, (1, 11), (3, 2), (1, 2), "SAME", "RELU", "usual"),
+        (13, 13, 4, (5, 5), TWO, (2, 3), "VALID", "NONE", "no bias"),
+    )
+]  # fmt: skip
+# What none of them takes: a stride and a dilation at once with a multiplier or few channels, a multiplier of one and more.
+PLAIN = [("int8", 9, 9, 5, 2, (3, 3), TWO, TWO, "SAME", "RELU", "channel", "usual")]
+PLAIN += [("int8", 9, 9, 3, 1, (3, 3), TWO, TWO, "SAME", "RELU", "channel", "usual")]
 PLAIN += [("int8", 4, 5, 6, 1, (3, 3), ONE, ONE, "SAME", "NONE", "channel", "loud", batch) for batch in (1, 2)]
 CASES += [
     ("int8", 6, 5, 6, 1, (3, 3), stride, ONE, "SAME", "RELU", "channel", flavour, 2)
@@ -99,6 +114,7 @@ def make(rng, dtype, height, width, depth, multiplier, window, stride, dilation,
 
 test_matches_tflite_micro = compare(CASES, make)
 test_any_window = compare([*WINDOWS, (*WINDOWS[4], 2), (*WINDOWS[8], 2)], make, template="depthwise_windows")
+test_pixels_apart = compare([*APART, (*APART[0], 2), (*APART[1], 2)], make, template="depthwise_apart")
 test_plain_int8 = compare(PLAIN, make, template="depthwise_conv_2d")
 
 
@@ -132,7 +148,9 @@ def test_uneven_channels_have_the_short_requantization():
         (1, (3, 3), ONE, TWO, "depthwise_windows", True),
         (1, (2, 2), ONE, TWO, "depthwise_windows", False),  # a part's outputs fall on another part's inputs
         (2, (3, 3), ONE, ONE, "depthwise_windows", False),
-        (1, (3, 3), TWO, TWO, "depthwise_conv_2d", True),
+        (1, (3, 3), (3, 3), ONE, "depthwise_apart", True),
+        (1, (3, 3), TWO, TWO, "depthwise_apart", True),
+        (2, (3, 3), TWO, TWO, "depthwise_conv_2d", True),
     ],
 )
 def test_kernel_by_shape(multiplier, window, stride, dilation, template, in_place):
