@@ -80,6 +80,8 @@ STRIPS = [  # few channels, each rest of four; blocks of a row, odd ones, column
     ("int8", 9, 1, 3, 4, (3, 3), ONE, ONE, "SAME", "RELU", "channel"),
     ("int8", 5, 5, 7, 5, (2, 2), (3, 3), ONE, "VALID", "RELU", "channel"),
     ("int8", 4, 3, 29, 5, (3, 3), ONE, ONE, "SAME", "RELU", "channel"),
+    ("int8", 3, 9, 29, 5, (3, 3), ONE, ONE, "SAME", "RELU", "channel"),  # full blocks would leave a pixel alone
+    ("int8", 5, 5, 63, 6, ONE, ONE, ONE, "SAME", "NONE", "channel"),
     ("int8", 1, 1, 3, 5, ONE, ONE, ONE, "VALID", "NONE", "channel"),
     ("int8", 3, 3, 6, 6, ONE, ONE, ONE, "SAME", "RELU", "channel"),
 ]
