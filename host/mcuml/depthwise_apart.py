@@ -11,7 +11,7 @@ import numpy as np
 from mcuml.depthwise_lines import GROUP, Quantization
 from mcuml.geometry import Axis, overlap_distance
 from mcuml.graph import Constant, Kernel, Overlap
-from mcuml.lanes import table_order, with_addends
+from mcuml.lanes import with_addends
 
 LONGEST_BODY = 10  # taps per turn of the loop
 
@@ -33,7 +33,7 @@ def kernel(
     constants = stream(weights.reshape(taps, channels), with_addends(table, zeros.out_zero), body * turns)
     # A pixel's channels are written four by four while its window's later channels, and for a rest the same, are still needed.
     distance = overlap_distance(vertical, horizontal, channels, channels) + channels
-    group = 17 + _products(taps, body) + 4 * (9 + zeros.clamps * 6 + params["away"])
+    group = 13 + _products(taps, body) + 4 * (9 + zeros.clamps * 6 + params["away"])
     cycles = vertical.out * (30 + horizontal.out * (100 + height * (12 + 13 * width) + -(-channels // GROUP) * group))
     scratch = 4 * body * turns + channels
     overlaps = (Overlap(0, 0, distance),)
@@ -48,8 +48,9 @@ def _products(taps: int, body: int) -> int:
 
 def stream(weights: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
     """int32 array for weights (T, C) int8: of each four channels their weights tap by tap, filled up with zeros to `count` taps,
-    and their `rows` (int32 (C, 4)). A last incomplete group takes the last four channels again."""
-    order = table_order(weights.shape[1])
+    and their `rows` (int32 (C, 4)). Where C is no multiple of four, the second group takes some of the first one's again."""
+    channels = weights.shape[1]
+    order = [*(range(GROUP) if channels % GROUP else []), *range(channels % GROUP, channels)]
     filled = np.zeros((count, len(order)), np.int8)
     filled[: len(weights)] = weights[:, order]
     groups = len(order) // GROUP
