@@ -20,7 +20,7 @@ from mcuml.graph import Constant, Graph, Kernel, Node
 from mcuml.numerics import activation_range
 from mcuml.weighted import channel_scales, weighted
 
-COLUMNS_BYTES = 256  # of scratch for pointwise layers' widened pixels, where more pairs than one fit
+COLUMNS_BYTES = 512  # of scratch for pointwise layers' widened pixels, where more pairs than one fit
 STRIP_BYTES = 512  # of scratch that a longer block of pixels may take
 CALL = 140  # cycles around the matrix kernel for a block of pixels, as measured on a Cortex-M4, like the estimates below
 REACH = 4095  # largest offset of a load
