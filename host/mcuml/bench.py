@@ -115,7 +115,7 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
             verify=verify,
             accuracy=_accuracy(data, outputs, host, expected),
             toolchain=dict(image.toolchain),
-            anchors=(_anchors(graph, board, latency.cycles) if latency else None) or None,
+            anchors=(_anchors(graph, board, latency) if latency else None) or None,
         ),
         data,
         outputs,
@@ -307,13 +307,14 @@ def _layers(plan: Plan, cycles: Sequence[int] | None) -> list[results.Layer]:
     ]
 
 
-def _anchors(graph: Graph, board: Board, cycles: int) -> list[results.AnchorPart]:
-    """What others need for this model on this core; TFLM's reference kernels are left out where CMSIS-NN's are known."""
+def _anchors(graph: Graph, board: Board, latency: results.Latency) -> list[results.AnchorPart]:
+    """What others need for this model on this core. Cycles that were measured have waits for flash in them, so ours must too."""
+    waiting = latency.board_cycles or latency.cycles
     return [
         results.AnchorPart(
             system=a.system,
             cycles_per_mac=round(a.cycles / a.macs, 3),
-            ratio=round(cycles / a.cycles, 4),
+            ratio=round((waiting if a.kind == "measured" else latency.cycles) / a.cycles, 4),
             kind=a.kind,
             cycles=a.cycles,
             arena_bytes=a.arena_bytes,

@@ -125,7 +125,8 @@ class Energy(_Part):
 
 
 class AnchorPart(_Part):
-    """What another system needs for this model. `ratio` = this result's cycles / the anchor's: below 1 is faster."""
+    """What another system needs for this model. `ratio` = this result's cycles / the anchor's: below 1 is faster;
+    with the flash's waits, where they are known, beside an anchor that was measured."""
 
     system: str
     cycles_per_mac: float
