@@ -184,11 +184,13 @@ def test_json_to_a_full_disk(full: Path) -> None:
     )
 
 
-def test_stdout_on_a_full_disk(full: Path) -> None:
+@pytest.mark.parametrize("unbuffered", [None, "1"])
+def test_stdout_on_a_full_disk(full: Path, unbuffered: str | None) -> None:
     with full.open("w") as file:
         done = subprocess.run(
-            [*COMMAND, "boards"], env=environment(), stdout=file, stderr=subprocess.PIPE, text=True, check=False
-        )
+            [*COMMAND, "boards"], env=environment(PYTHONUNBUFFERED=unbuffered), stdout=file, stderr=subprocess.PIPE, text=True,
+            check=False,
+        )  # fmt: skip
     assert done.returncode == 2 and done.stderr == "error: No space left on device\n"
 
 

@@ -99,10 +99,17 @@ def _errors() -> Iterator[None]:
         print("Interrupted.", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # `mcuml boards | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         sys.exit(0)
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
         print(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+        if not error.filename:  # standard output, most likely: on a full disk
+            _discard_stdout()
         sys.exit(2)
+
+
+def _discard_stdout() -> None:
+    """What is still buffered cannot be written; Python would try again at its end, and exit with a status of its own."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
