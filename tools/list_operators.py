@@ -32,6 +32,7 @@ def main() -> int:
     found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     fast: dict[tuple[str, str], set[str]] = defaultdict(set)
     files: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    held: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for path in sorted((ROOT / "tests" / "ops").glob("test_*.py")):
         module = importlib.import_module(f"ops.{path.stem}")
         for table in (t.table for t in vars(module).values() if hasattr(t, "table")):
@@ -48,10 +49,12 @@ def main() -> int:
                         body = text[text.index("_output_info[") :]
                         fast[code, kinds] |= {cores for sign, cores in FAST.items() if sign.search(body)}
                     found[code][kinds] += 1
-                    files[code][path.stem] += 1 if len(graph.nodes) == 1 else 0.01
+                    weight = 1 if len(graph.nodes) == 1 else 0.01
+                    files[code][path.stem] += weight
+                    held[code, kinds][path.stem] += weight
     served = sorted({title(code) for code in ops.registry()})
     missing = [code for code in served if code not in found and code != "VAR_HANDLE"]
-    args.output.write_text(page(served, found, fast, files), encoding="utf-8")
+    args.output.write_text(page(served, found, fast, files, held), encoding="utf-8")
     print(f"{len(served)} operators; without a case of their own: {', '.join(missing) or 'none'}")
     return 1 if missing else 0
 
@@ -73,7 +76,7 @@ def most(files: dict[str, float]) -> list[str]:
     return sorted(name for name, count in files.items() if 3 * count >= max(files.values()))
 
 
-def page(served: list[str], found: dict, fast: dict, files: dict) -> str:
+def page(served: list[str], found: dict, fast: dict, files: dict, held: dict) -> str:
     lines = [
         "# Operators",
         "",
@@ -89,7 +92,8 @@ def page(served: list[str], found: dict, fast: dict, files: dict) -> str:
     for code in served:
         for kinds, count in sorted(found.get(code, {}).items()):
             paths = ", ".join(sorted(fast[code, kinds])) or "-"
-            tests = ", ".join(f"[{name.removeprefix('test_')}](../tests/ops/{name}.py)" for name in most(files[code]))
+            own = [name for name in most(files[code]) if name in held[code, kinds]] or most(held[code, kinds])
+            tests = ", ".join(f"[{name.removeprefix('test_')}](../tests/ops/{name}.py)" for name in own)
             lines.append(f"| {code} | {kinds} | {count} | {paths} | {tests} |")
     return "\n".join(lines) + "\n"
 

@@ -21,6 +21,7 @@ class Known(NamedTuple):
     changes: str  # "before after", or several parted by commas
     reason: str
     rows: str = ""  # only of those that hold this
+    at: str = ""  # how the text goes on from the changed token on, where the line has several of them
 
 
 KNOWN = (
@@ -48,11 +49,23 @@ KNOWN = (
     Known("quantize.c.j2", "int32_t scaled = requantize(", "- +", "zero points are 0", "int16"),
     Known("concatenation.py", "if rows == 1 and not t.is_const and place % 4", "== !=,1 2,% +,4 5,0 1,and or", PLACE),
     Known("control_flow.py", "loop = end.inputs[:", "// *", SPARE),
+    Known("control_flow.py", 'if self.code == "WHILE:end" and', "and or", SPARE),
+    Known("control_flow.py", "scratch = sum(-(-graph.tensors[s].bytes", "8 9", SPARE, at="8 for"),
+    Known("elements.c.j2", "return clamp_s32(value, -32768", "32768 32769", "a magnitude is not below 0", "ABS"),
+    Known("elements.c.j2", "for (; rows > 0;", "+= -=", "it repeats one row: the step is 0", "BROADCAST_TO", "+= from_step"),
+    Known("move.c.j2", "for (; rows > 0;", "+= -=", "it asks for one row", "UNPACK"),
+    Known("arithmetic.c.j2", "return requantize(sum, k6, k7) + k8;", "+ -", "zero points are 0", "int16"),
+    Known("pool_2d.c.j2", "for (; c <= s->in_channels - 4;", "<= <,4 5", TAIL),
+    Known("dynamic_slice.c.j2", "if (n < 0 || n > limits[i])", "1 2", "any start below 0 says that it is outside"),
+    Known("signal_fft.c.j2", "else if (-in[i] > most)", "> >=", SAME),
+    Known("signal_filter_bank.c.j2", "uint32_t natural =", "32768 32769", "the product is even, so that both are rounded alike"),
 )
 
 
 def reason(mutant: Mutant, row: str) -> str:
     """Why the change makes no difference to the row, "" when it should."""
     change = f"{mutant.before} {mutant.after}"
-    found = (k for k in KNOWN if k.file == mutant.path.name and mutant.line.startswith(k.line) and k.rows in row)
+    goes_on = mutant.text[mutant.start :].startswith
+    fits = (k for k in KNOWN if k.file == mutant.path.name and k.rows in row)
+    found = (k for k in fits if mutant.line.startswith(k.line) and goes_on(k.at))
     return next((k.reason for k in found if change in k.changes.split(",")), "")

@@ -5,7 +5,7 @@ import pytest
 
 from mcuml.errors import ModelError
 from modelmaker import OpSpec, TensorSpec, const, custom, model, op, tensor
-from ops.harness import compare, lowered
+from ops.harness import Case, compare, lowered
 
 SHAPE = (1, 6)
 INT8 = {"scale": 0.05, "zero_point": 3}
@@ -177,6 +177,12 @@ def make(rng, kind, *case):
 
 
 test_matches_tflite_micro = compare(CASES, make, exact=True, sequence=True)
+
+
+def test_loop_variables_lie_in_their_first_values():
+    arena = Case(loop(None, 5)).planned.arena_bytes
+    assert arena == 3 * 24 + 2 * 4, "two variables and the sum of six floats each, the counter and its next value"
+
 
 X = like("x")
 

@@ -48,6 +48,7 @@ OTHERS = [  # (operator, type, shape, axes, keep_dims, input scale and zero poin
         for dtype in ("int8", "float32")
     ],
     ("REDUCE_ALL", "bool", (2, 1, 2, 2, 2), (0, 2, 4), False, None, None),
+    ("REDUCE_ALL", "bool", (3, 2, 3, 4, 2), (0, 2, 4), False, None, None),  # so large that more than all of it is outside
     *[
         ("REDUCE_ALL", "bool", (2, 3, 2), axes, keep, None, None)
         for axes in ((0,), (1,), (0, 2), (0, 1, 2))

@@ -59,11 +59,13 @@ test_fill_matches_tflite_micro = compare(FILLS[:4], make_fill, exact=True)
 
 MIRRORS = [  # (type, mode, shape, paddings)
     (dtype, mode, shape, paddings)
-    for dtype, mode in (("int8", "REFLECT"), ("int8", "SYMMETRIC"), ("float32", "REFLECT"))
+    for dtype, mode in (("int8", "REFLECT"), ("int8", "SYMMETRIC"), ("float32", "REFLECT"), ("float32", "SYMMETRIC"))
     for shape, paddings in (
         ((5,), ((3, 4),)),
         ((3, 4), ((1, 2), (0, 0))),
         ((3, 4), ((0, 0), (3, 1))),
+        ((2, 4), ((1, 1), (0, 0))),  # reflected, these are two rows back and again
+        ((2, 2, 3), ((1, 1), (0, 0), (0, 0))),
         ((1, 4, 5, 3), ((0, 0), (1, 1), (2, 2), (0, 0))),
         ((2, 3, 2, 3), ((1, 0), (0, 2), (1, 1), (2, 1))),
         ((2, 2, 2, 2, 2), ((1, 1), (0, 1), (1, 0), (0, 0), (1, 1))),

@@ -16,6 +16,7 @@ CASES = [  # (input type, output type, shape, scale, zero point, beta)
     ("int8", "int8", (4, 33), 0.00001, 5, 1.0),
     ("int8", "int8", (4, 33), 20.0, 5, 1.0),
     ("int8", "int8", (4, 300), 20.0, 5, 100.0),
+    ("int8", "int8", (1, 7), 1.8945, 5, 1.0),  # the ramp's largest share lies between two bytes
     ("int8", "int16", (2, 12), 0.1, 3, 1.0),
     ("int16", "int16", (1, 10), 1 / 4096, 0, 1.0),
     ("int16", "int16", (3, 64), 0.0001, 0, 1.0),

@@ -1,7 +1,10 @@
 """ABS to ZEROS_LIKE against TFLite Micro: float32, every int8 value and all of int16, casts between all types."""
 
+import pytest
+
+from mcuml.render import ARENA_ALIGN
 from modelmaker import model, op, tensor
-from ops.harness import compare
+from ops.harness import Case, compare, identify
 
 SHAPE = (1, 4, 67)
 WIDE = (3, 599)
@@ -54,3 +57,11 @@ test_matches_tflite_micro = compare(EXACT, make, exact=True)
 test_curves = compare([case for case in FLOAT if case[0] in CURVES], make, samples=("random", "random", "ramp", "low"))
 test_positive = compare(POSITIVE, make, samples=("positive", "positive", "positive ramp", "high"))
 test_roots = compare(ROOTS, make, samples=("positive", "positive ramp", "high"))
+
+
+@pytest.mark.parametrize("case", [case for case in PLAIN + CASTS if case[3] == SHAPE], ids=identify)
+def test_output_lies_over_the_input(case):
+    """Where elements grow it lies at the output's end."""
+    planned = Case(make(None, *case)).planned
+    largest = max(tensor.bytes for tensor in planned.graph.tensors)
+    assert planned.arena_bytes == -(-largest // ARENA_ALIGN) * ARENA_ALIGN

@@ -35,6 +35,7 @@ CASES += [
     for major, clip, power in ((False, 0.0, -11), (True, 0.3, -14))
 ]
 CASES += [(kind, *SHAPES[1], False, 0.0, -11, (0, 0), gain) for kind in ("int8", "int16") for gain in (0.01, 20, 150)]
+CASES += [("float32", 1, 3, 2, 3, False, 0.0, 0, (0, 0), 0)]  # open gates sum up the tanh of 0.25, whatever comes in
 CASES += [("int16", 1, 1, 600, 2, False, 0.0, -11, (0, 0), 0.01)]  # sums of more than 32 bits
 
 
@@ -49,7 +50,7 @@ def layer(rng, dtype, batch, steps, inputs, units, major, clip, power, zeros, ga
 
     def weights(name, columns):
         if real:
-            return const(name, rng.normal(0, 0.5, (units, columns)).astype(np.float32))
+            return const(name, rng.normal(0, 0.5 * gain, (units, columns)).astype(np.float32))
         full = (
             np.full((units, columns), -127, np.int8) if inputs > 500 else rng.integers(-127, 128, (units, columns), dtype=np.int8)
         )
@@ -57,7 +58,8 @@ def layer(rng, dtype, batch, steps, inputs, units, major, clip, power, zeros, ga
 
     def bias(name):
         if real:
-            return const(name, rng.normal(0, 0.2, units).astype(np.float32))
+            values = rng.normal(0, 0.2, units) if gain else np.full(units, 0.249 if name == "b2" else 20)
+            return const(name, values.astype(np.float32))
         return const(name, rng.integers(-2000, 2000, units).astype(np.int32 if dtype == "int8" else np.int64), 0.03 * 0.007, 0)
 
     gates = [weights(f"w{g}", inputs) for g in range(4)] + [weights(f"r{g}", units) for g in range(4)]
