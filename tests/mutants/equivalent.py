@@ -57,6 +57,7 @@ KNOWN = (
     Known("arithmetic.c.j2", "return requantize(sum, k6, k7) + k8;", "+ -", "zero points are 0", "int16"),
     Known("pool_2d.c.j2", "for (; c <= s->in_channels - 4;", "<= <,4 5", TAIL),
     Known("dynamic_slice.c.j2", "if (n < 0 || n > limits[i])", "1 2", "any start below 0 says that it is outside"),
+    Known("reduce.c.j2", '{{ "        " }}*out++ = ({{ type }})clamp_s32(', "- +,+ -", "zero points are 0", "int16"),
     Known("signal_fft.c.j2", "else if (-in[i] > most)", "> >=", SAME),
     Known("signal_filter_bank.c.j2", "uint32_t natural =", "32768 32769", "the product is even, so that both are rounded alike"),
 )

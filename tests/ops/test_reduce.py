@@ -10,6 +10,7 @@ AXES = [(1, 2), (2,), (3,), (0,), (-1, 1), (2, 2), (0, 1, 2, 3), (1, 3), (-3, -2
 CASES = [  # (type, shape, axes, keep_dims, input scale and zero point, output scale and zero point)
     *[("int8", SHAPE, axes, keep, (0.05, 3), (0.03, -6)) for axes in AXES for keep in (True, False)],
     ("int8", (1, 25, 5, 64), (1, 2), True, (0.05, 3), (0.05, 3)),
+    ("int16", (3, 2, 3, 4, 2), (0, 2, 4), False, (0.001, 0), (0.0008, 0)),
     ("int8", (1, 7, 7, 6), (1, 2), False, (0.05, -128), (0.02, -128)),
     ("int8", (1, 7, 7, 6), (1, 2), False, (0.05, 127), (0.02, 127)),
     ("int8", (1, 33), (1,), False, (1e-5, 1), (10.0, 2)),
@@ -37,6 +38,14 @@ OTHERS = [  # (operator, type, shape, axes, keep_dims, input scale and zero poin
     ("SUM", "int8", (3, 33), (1,), False, (1e-5, 1), (10.0, 2)),
     *[("SUM", "float32", SHAPE, axes, False, None, None) for axes in AXES[:5]],
     *[("SUM", "int16", SHAPE, axes, True, (0.001, 0), (0.006, 0)) for axes in AXES[:4]],
+    *[
+        ("SUM", dtype, (3, 2, 3, 4, 2), (0, 2, 4), False, quant, out_quant)
+        for dtype, quant, out_quant in (
+            ("int8", (0.05, 3), (0.1, -6)),
+            ("float32", None, None),
+            ("int16", (0.001, 0), (0.004, 0)),
+        )
+    ],
     *[
         (code, dtype, SHAPE, axes, n % 2 == 0, *([(0.05, 3)] * 2 if dtype == "int8" else (None, None)))
         for code, dtype in (("REDUCE_MAX", "int8"), ("REDUCE_MIN", "int8"), ("REDUCE_MAX", "float32"), ("REDUCE_MIN", "float32"))
