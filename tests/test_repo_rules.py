@@ -64,6 +64,7 @@ USERS = {  # library -> the modules (or packages) that may import it
     "ai_edge_litert": ("reference", "reference_worker"),
     "tensorflow": ("optimize", "search"),
     "tf_keras": ("optimize", "search"),
+    "tensorflow_model_optimization": ("optimize", "search"),
     "typer": ("cli",),
     "rich": ("tables", "report", "layer_report", "fit_report", "cli"),
 }

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -160,7 +161,8 @@ def _chance(raw: tflite.RawModel) -> bool:
 def _spawn(model: str, engine: str, request: dict[str, np.ndarray], limit: float) -> dict[str, np.ndarray]:
     """One request to a fresh process. A process that dies becomes an "error" reply; raises CheckError when the time is up."""
     packed = io.BytesIO()
-    np.savez(packed, **request)  # type: ignore[arg-type]
+    arrays: dict[str, Any] = dict(request)  # some NumPy's type of savez has no room for keywords of arrays
+    np.savez(packed, **arrays)
     package = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     with tempfile.TemporaryDirectory(prefix="mcuml-oracle-") as folder:

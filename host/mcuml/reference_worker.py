@@ -133,7 +133,8 @@ def main(engine: str, log: Log, stdin: BinaryIO, stdout: BinaryIO) -> None:
     except Refused as error:
         reply = {"error": np.array(str(error))}
     packed = io.BytesIO()
-    np.savez(packed, **reply)  # type: ignore[arg-type]
+    arrays: dict[str, Any] = reply  # some NumPy's type of savez has no room for keywords of arrays
+    np.savez(packed, **arrays)
     stdout.write(packed.getvalue())
     stdout.flush()
 
