@@ -35,7 +35,9 @@ class Step(BaseModel):
     """One component with its settings. A subclass has either apply() or convert().
 
     `summary`: what it does, for --help. `gives`: the traits it leaves. `refuses`: a trait that an earlier step left, and
-    why this step may not follow: the end of a sentence "NAME cannot come after OTHER: ..."."""
+    why this step may not follow: the end of a sentence "NAME cannot come after OTHER: ...". `version`: raised when the step
+    computes something else than before, so that no older result is reused. `short`: other words for this step with
+    settings, {"int8": {"format": "int8"}}. `in_all`: whether `--recipe all` tries it, in the order of ascending `rank`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,9 +45,14 @@ class Step(BaseModel):
     summary: ClassVar[str]
     gives: ClassVar[frozenset[str]] = frozenset()
     refuses: ClassVar[Mapping[str, str]] = {}
-    version: ClassVar[int] = (
-        1  # raised when the step computes something else than before: results of older versions are not reused
-    )
+    version: ClassVar[int] = 1
+    short: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    rank: ClassVar[int] = 0
+    in_all: ClassVar[bool] = True
+
+    def legal_after(self, traits: frozenset[str]) -> str:
+        """Why this step with these settings may not follow steps that left `traits`, like `refuses`; empty if it may."""
+        return ""
 
     def apply(self, model: Any, context: Context) -> Any:
         """A new tf_keras model made from `model`, which stays as it is. Raises UserError naming step and layer."""

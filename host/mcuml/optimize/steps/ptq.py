@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -16,6 +16,8 @@ class Ptq(Step):
     name = "ptq"
     summary = "post-training quantization to a .tflite file: float32 (none), dynamic (range), float16, int8, int16x8"
     gives = frozenset({EXPORTED})
+    short: ClassVar = {word: {"format": word} for word in get_args(Format)}
+    in_all: ClassVar[bool] = False
 
     format: Format = "int8"
     samples: int = Field(default=100, ge=1)  # of the training data, for the ranges of activations

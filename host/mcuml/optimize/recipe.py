@@ -1,0 +1,198 @@
+"""Recipes: sequences of steps that end in an export, read from `a+b+c` or a TOML file, and which of them are legal."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mcuml.errors import RequestError
+from mcuml.optimize.steps import EXPORTED, Step, all_steps
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Settings = Mapping[str, Mapping[str, Any]]  # step name -> settings that replace its defaults
+WORD = re.compile(r"\s*([\w.-]+)\s*(?:\(([^()]*)\))?\s*")
+ALL = "all"
+LONGEST = 2  # steps before the export in the recipes of `all`
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps in the order they run; the last is an export. Raises RequestError, naming the two steps, when that is not legal."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        reason = illegal(self.steps)
+        if reason:
+            raise RequestError(f"Recipe '{self.name}' is not legal: {reason}")
+        if not self.steps or EXPORTED not in self.steps[-1].gives:
+            exports = ", ".join(sorted(word for word, (step, _) in words().items() if EXPORTED in step.gives))
+            raise RequestError(f"Recipe '{self.name}' does not end in an export.", "", f"End it with one of: {exports}.")
+
+    @property
+    def text(self) -> str:
+        """The recipe as `a(setting=value)+b`, with every setting that is not the default: parse() gives the same back."""
+        return "+".join(map(step_text, self.steps))
+
+
+def words() -> dict[str, tuple[type[Step], Mapping[str, Any]]]:
+    """Each word of a recipe: a step's name, or a short name of a step with settings (int8: ptq(format=int8))."""
+    found: dict[str, tuple[type[Step], Mapping[str, Any]]] = {}
+    for name, step in all_steps().items():
+        found[name] = (step, {})
+        found |= {word: (step, settings) for word, settings in step.short.items()}
+    return found
+
+
+def step_text(step: Step) -> str:
+    """`name(setting=value)`, with the settings that are not the defaults, by its short name where it has one."""
+    settings = {k: v for k, v in step.model_dump().items() if v != type(step).model_fields[k].default}
+    name = step.name
+    for word, preset in step.short.items():
+        if all(step.model_dump()[k] == v for k, v in preset.items()):
+            name, settings = word, {k: v for k, v in settings.items() if k not in preset}
+    inner = ",".join(f"{k}={v}" for k, v in settings.items())
+    return f"{name}({inner})" if inner else name
+
+
+def make_step(word: str, settings: Mapping[str, Any], defaults: Settings, where: str) -> Step:
+    """The step that `word` names. `defaults`: by step name. Raises RequestError naming `where` and what is possible."""
+    known = words()
+    if word not in known:
+        raise RequestError(f"{where}: there is no step '{word}'.", "", f"Steps: {', '.join(known)}.")
+    step, preset = known[word]
+    try:
+        return step(**{**defaults.get(step.name, {}), **preset, **settings})
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join(map(str, first["loc"])) or step.name
+        raise RequestError(
+            f"{where}: {step.name} does not take {setting} = {first['input']!r}: {first['msg']}.",
+            "",
+            f"Settings of {step.name}: {describe(step)}.",
+        ) from error
+
+
+def describe(step: type[Step]) -> str:
+    """`setting=default` of every setting."""
+    return ", ".join(f"{name}={field.default}" for name, field in step.model_fields.items()) or "none"
+
+
+def parse(text: str, defaults: Settings | None = None, name: str = "") -> Recipe:
+    """The recipe written as `prune(sparsity=0.9)+int8`. Raises RequestError naming the word that is wrong."""
+    steps, where = [], f"Recipe '{text}'"
+    for part in _parts(text):
+        match = WORD.fullmatch(part)
+        if not match:
+            raise RequestError(
+                f"{where}: '{part}' is not a step.", "", "Write name or name(setting=value,setting=value), joined by '+'."
+            )
+        settings: dict[str, Any] = {}
+        for pair in filter(None, (match[2] or "").split(",")):
+            key, equals, value = pair.partition("=")
+            if not equals:
+                raise RequestError(f"{where}: '{pair}' is not a setting.", "", "Write setting=value.")
+            settings[key.strip()] = value.strip()
+        steps.append(make_step(match[1], settings, defaults or {}, where))
+    return Recipe(name or text, tuple(steps))
+
+
+def _parts(text: str) -> list[str]:
+    """The text between those '+' that stand outside of brackets (1e+3 may stand inside)."""
+    return re.split(r"\+(?![^()]*\))", text)
+
+
+def illegal(steps: Sequence[Step]) -> str:
+    """Why these steps may not follow one another, as a sentence; empty if they may."""
+    left: dict[str, Step] = {}  # trait -> the step that gave it
+    for step in steps:
+        if EXPORTED in left:
+            return f"{step.name} cannot come after {left[EXPORTED].name}: an exported model is no longer trained or rewritten."
+        for trait, reason in step.refuses.items():
+            if trait in left:
+                return f"{step.name} cannot come after {left[trait].name}: {reason}."
+        reason = step.legal_after(frozenset(left))
+        if reason:
+            return f"{step_text(step)} cannot come after {', '.join(s.name for s in dict.fromkeys(left.values()))}: {reason}."
+        left |= dict.fromkeys(step.gives, step)
+    return ""
+
+
+def every_recipe(defaults: Settings | None = None) -> list[Recipe]:
+    """All legal recipes of at most LONGEST components that change the model (each at most once), with every export."""
+    steps = [make_step(name, {}, defaults or {}, "--recipe all") for name, step in all_steps().items() if step.in_all]
+    exports = [
+        make_step(word, {}, defaults or {}, "--recipe all")
+        for word, (step, preset) in words().items()
+        if EXPORTED in step.gives and preset
+    ]
+    found = []
+    for count in range(LONGEST + 1):
+        for chosen in itertools.permutations(steps, count):
+            found += [
+                Recipe("+".join(step_text(s).partition("(")[0] for s in (*chosen, export)), (*chosen, export))
+                for export in exports
+                if not illegal((*chosen, export)) and _canonical(chosen)
+            ]
+    return found
+
+
+def _canonical(chosen: Sequence[Step]) -> bool:
+    """Whether this is the usual order of these steps: of two legal orders `all` runs the one of the steps' ranks."""
+    return all(a.rank <= b.rank for a, b in itertools.pairwise(chosen))
+
+
+def load(path: Path, overrides: Settings | None = None) -> tuple[list[Recipe], str]:
+    """(recipes, steps of the baseline as text) of a TOML file:
+
+        baseline = "train(epochs=10)"      # optional: run before every recipe
+        [set.prune]                        # optional: settings for all recipes
+        epochs = 4
+        [recipes]
+        small = "prune(sparsity=0.9)+int8"
+
+    Raises RequestError naming the file and the key."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"Cannot read {path}.", str(error.strerror), "") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} is not a TOML file.", str(error), "") from error
+    unknown = set(content) - {"baseline", "set", "recipes"}
+    if unknown:
+        raise RequestError(f"{path} has an unknown key '{min(unknown)}'.", "", "Keys: baseline, [set.STEP], [recipes].")
+    recipes, given = content.get("recipes", {}), content.get("set", {})
+    if not isinstance(recipes, dict) or not recipes or not all(isinstance(text, str) for text in recipes.values()):
+        raise RequestError(f"{path} has no recipe.", "", 'Write [recipes] and lines as: small = "prune+int8".')
+    if not isinstance(given, dict) or not all(isinstance(v, dict) for v in given.values()):
+        raise RequestError(f"{path}: 'set' is no table of steps.", "", "Write [set.prune] and lines as: epochs = 4.")
+    defaults = merged(given, overrides or {})
+    return [parse(text, defaults, name) for name, text in recipes.items()], str(content.get("baseline", ""))
+
+
+def merged(*layers: Settings) -> dict[str, dict[str, Any]]:
+    """Settings by step, later layers replacing earlier ones. Raises RequestError for a step that there is not."""
+    found: dict[str, dict[str, Any]] = {}
+    for step, settings in itertools.chain.from_iterable(layer.items() for layer in layers):
+        if step not in all_steps():
+            raise RequestError(f"Settings are given for '{step}', which is no step.", "", f"Steps: {', '.join(all_steps())}.")
+        found.setdefault(step, {}).update(settings)
+    return found
+
+
+def digest(*parts: object) -> str:
+    """A key of 20 hexadecimal digits for these values."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:20]
