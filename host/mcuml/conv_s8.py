@@ -156,7 +156,7 @@ def _gemm(node: Node, graph: Graph, matrix: np.ndarray, activation: str, layout:
     source, weights, bias, output = weighted(node, graph)
     real = channel_scales(source, weights, output)
     scaling = lanes.requantization(None if bias is None else bias.data, real)
-    reach = max(128 + source.zero_point, 127 - source.zero_point)
+    reach = lanes.reach(source.zero_point)
     table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
     packed = lanes.pack(matrix, layout.words)
     if table is None or packed is None:

@@ -84,9 +84,14 @@ def requantization(bias: np.ndarray | None, real: list[float]) -> Requantization
     )
 
 
+def reach(zero_point: int) -> int:
+    """The largest |activation - zero_point| that an int8 activation can have."""
+    return max(128 + zero_point, 127 - zero_point)
+
+
 def channel_table(weights: np.ndarray, scaling: Requantization, reach: int, zero_point: int) -> np.ndarray | None:
     """int32 (N, 3): 2 * bias, multiplier, right shift, for the kernels' fast requantization, or None if a channel leaves
-    its range. `weights` (N, K) int8; `reach` the largest |activation - zero point|; `zero_point` the output's.
+    its range. `weights` (N, K) int8; `reach` reach() of the activations; `zero_point` the output's.
 
     The fast form computes ((h + (h >> 31) + (2 * zero_point + 1 << shift >> 1)) >> shift) with h = the rounded high word
     of 2 * acc * multiplier; it equals TFLite's for 1 <= shift and |acc| < 2**30. A channel whose weights are all zero has

@@ -33,7 +33,7 @@ def winograd(node: Node, graph: Graph, vertical: Axis, horizontal: Axis, activat
     if depth != source.shape[3]:
         return None
     real = channel_scales(source, weights, output)
-    reach = max(128 + source.zero_point, 127 - source.zero_point)
+    reach = lanes.reach(source.zero_point)
     matrix = filters.reshape(channels, -1)
     scaling = lanes.requantization(None if bias is None else bias.data, real)
     table = lanes.channel_table(matrix, scaling, reach, output.zero_point)

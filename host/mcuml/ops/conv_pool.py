@@ -129,7 +129,7 @@ def _int8(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical: W
     if (middle.scale, middle.zero_point) != (output.scale, output.zero_point):
         return None
     channels, depth = len(filters), filters.shape[3]
-    reach = max(128 + source.zero_point, 127 - source.zero_point)
+    reach = lanes.reach(source.zero_point)
     scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(*weighted(conv, graph)[:2], middle))
     table = lanes.channel_table(filters.reshape(channels, -1), scaling, reach, output.zero_point)
     if table is None:

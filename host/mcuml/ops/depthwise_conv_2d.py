@@ -64,7 +64,7 @@ class DepthwiseConv2D(Conv2D):
             return None
         assert weights.data is not None
         scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(source, weights, output))
-        reach = max(128 + source.zero_point, 127 - source.zero_point)
+        reach = lanes.reach(source.zero_point)
         table = lanes.channel_table(weights.data.reshape(-1, output.shape[3]).T, scaling, reach, output.zero_point)
         if table is None:
             return None

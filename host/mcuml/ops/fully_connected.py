@@ -87,7 +87,7 @@ def dense(node: Node, graph: Graph, matrix: np.ndarray, activation: str, int32_s
         real = [float(np.float32(source.scale) * np.float32(weights.scale)) / output.scale] * rows
     if source.dtype == "int8":
         scaling = lanes.requantization(None if bias is None else bias.data, real)
-        reach = max(128 + source.zero_point, 127 - source.zero_point)
+        reach = lanes.reach(source.zero_point)
         table = lanes.channel_table(matrix, scaling, reach, output.zero_point)
         unrolled = lanes.unroll_exactly(depth)
         packed = lanes.pack(lanes.widened(matrix), depth // 2) if unrolled else None
