@@ -34,3 +34,13 @@ def test_overlap_distance_is_safe_and_tight(seed: int) -> None:
     axes = [axis(rng.randint(t, 9), t, rng.randint(1, 3), 1, padding) for t in taps]
     channels = rng.randint(1, 8), rng.randint(1, 8), rng.choice([1, 4])
     assert overlap_distance(*axes, *channels) == simulated(*axes, *channels)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_windows_inside_the_input(seed: int) -> None:
+    rng = random.Random(seed)
+    taps, dilation = rng.randint(1, 4), rng.randint(1, 3)
+    found = axis(rng.randint((taps - 1) * dilation + 1, 14), taps, rng.randint(1, 3), dilation, rng.choice(["SAME", "VALID"]))
+    read = [[i * found.stride - found.pad + k * dilation for k in range(taps)] for i in range(found.out)]
+    whole = [all(0 <= x < found.size for x in window) for window in read]
+    assert (found.inside, found.all_inside) == (sum(whole), all(whole))

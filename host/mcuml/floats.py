@@ -52,8 +52,7 @@ class Windows:
 
 def windows(vertical: Axis, horizontal: Axis, depth: int) -> Windows:
     """For windows of `depth` channels."""
-    inside = all(a.pad == 0 and (a.out - 1) * a.stride + (a.taps - 1) * a.dilation < a.size for a in (vertical, horizontal))
-    direct = inside and horizontal.dilation == 1
+    direct = vertical.all_inside and horizontal.all_inside and horizontal.dilation == 1
     length = horizontal.taps * depth
     pitch = vertical.dilation * horizontal.size * depth * 4
     if direct and vertical.taps * length <= WHOLE and (vertical.taps - 1) * pitch + 4 * length <= REACH:
@@ -70,15 +69,8 @@ def cycles(found: Windows, vertical: Axis, horizontal: Axis, depth: int, channel
     products = -(-channels // 4) * (segments * length * ELEMENT + loops + GROUP)
     if found.direct:
         return products + DIRECT
-    in_rows, in_columns = (_inside(axis) for axis in (vertical, horizontal))
-    whole = in_rows / vertical.out * max(0, in_columns - across) / horizontal.out
+    whole = vertical.inside / vertical.out * max(0, horizontal.inside - across) / horizontal.out
     return products + QUAD + int((1 - whole) * 4 * segments * (COPY + length * 5))
-
-
-def _inside(axis: Axis) -> int:
-    """How many windows along `axis` lie inside the input."""
-    starts = [i * axis.stride - axis.pad for i in range(axis.out)]
-    return sum(start >= 0 and start + (axis.taps - 1) * axis.dilation < axis.size for start in starts)
 
 
 def convolution(

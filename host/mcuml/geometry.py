@@ -20,6 +20,16 @@ class Axis:
     dilation: int
     pad: int
 
+    @property
+    def inside(self) -> int:
+        """How many of the windows lie wholly inside the input."""
+        starts = [i * self.stride - self.pad for i in range(self.out)]
+        return sum(start >= 0 and start + (self.taps - 1) * self.dilation < self.size for start in starts)
+
+    @property
+    def all_inside(self) -> bool:
+        return self.inside == self.out
+
 
 def axis(size: int, taps: int, stride: int, dilation: int, padding: str) -> Axis:
     """TFLite's ComputeOutSize and ComputePadding (kernels/padding.h); `padding` is "SAME" or "VALID"."""

@@ -94,7 +94,7 @@ class _Layer:
         attrs, source, weights = self.node.attrs, self.graph.tensors[self.source], self.graph.tensors[self.node.inputs[1]]
         taps = (weights.shape[1], weights.shape[2])
         axes = window(self.node, self.graph, source, taps, attrs.stride, attrs.dilation, attrs.padding)
-        if all(a.pad == 0 and (a.out - 1) * a.stride + (a.taps - 1) * a.dilation < a.size for a in axes):
+        if all(a.all_inside for a in axes):
             return held
         return _Constants(held.known & (held.value == source.zero_point), held.value)
 
