@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcuml.depthwise_lines import GROUP, Quantization
+from mcuml.depthwise_lines import GROUP, ZerosAndRange
 from mcuml.geometry import Axis, overlap_distance
 from mcuml.graph import Constant, Kernel, Overlap
 from mcuml.lanes import with_addends
@@ -17,7 +17,7 @@ LONGEST_BODY = 10  # taps per turn of the loop
 
 
 def kernel(
-    vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndarray, zeros: Quantization, macs: int
+    vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndarray, zeros: ZerosAndRange, macs: int
 ) -> Kernel | None:
     """The kernel for weights (KH, KW, C) int8 and lanes.channel_table's `table` (C, 3); None for less than four channels."""
     height, width, channels = weights.shape

@@ -13,13 +13,14 @@ import numpy as np
 
 from mcuml.geometry import Axis
 from mcuml.graph import Constant, Kernel, Overlap
+from mcuml.lanes import with_addends
 
 GROUP = 4  # channels
 SHIFT = 10  # of the kernel for RELU, the same for all channels
 
 
 @dataclass(frozen=True)
-class Quantization:
+class ZerosAndRange:
     """Zero points, and the outputs' range; all int8."""
 
     in_zero: int
@@ -33,7 +34,7 @@ class Quantization:
         return (self.low, self.high) != (-128, 127)
 
 
-def kernel(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndarray, zeros: Quantization, macs: int) -> Kernel:
+def kernel(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndarray, zeros: ZerosAndRange, macs: int) -> Kernel:
     """The kernel for weights (3, 3, C) int8 and lanes.channel_table's `table` (C, 3).
 
     It walks the planes along their rows or, where that is cheaper, their columns. In place it needs equal offsets: then four
@@ -77,14 +78,12 @@ def buffer_bytes(lines: Axis, along: Axis) -> int:
     return 4 * GROUP * (count + needed * along.stride * -(-along.out // 2))
 
 
-def for_all(weights: np.ndarray, table: np.ndarray, zeros: Quantization) -> np.ndarray:
-    """int32 (C, 10): words(2 * weights), 2 * bias, multiplier, rounding, right shift."""
-    rounding = (2 * zeros.out_zero + 1 << table[:, 2].astype(np.int64)) >> 1
-    rows = [*words(2 * weights.astype(np.int64)), table[:, 0], table[:, 1], rounding, table[:, 2]]
-    return np.stack(rows, 1).astype(np.int32)
+def for_all(weights: np.ndarray, table: np.ndarray, zeros: ZerosAndRange) -> np.ndarray:
+    """int32 (C, 10): words(2 * weights), 2 * bias, multiplier, addend, right shift."""
+    return np.stack([*words(2 * weights.astype(np.int64)), *with_addends(table, zeros.out_zero).T], 1).astype(np.int32)
 
 
-def for_relu(weights: np.ndarray, table: np.ndarray, zeros: Quantization) -> np.ndarray | None:
+def for_relu(weights: np.ndarray, table: np.ndarray, zeros: ZerosAndRange) -> np.ndarray | None:
     """int32 (C, 9): words(2**a * weights), 2**a * bias, multiplier, offset; None where the short requantization does not serve.
 
     TFLite rounds halves away from zero, so it takes one from the sums below zero before the last shift. Where the range
@@ -108,7 +107,7 @@ def for_relu(weights: np.ndarray, table: np.ndarray, zeros: Quantization) -> np.
     return np.stack([*words(wide), bias, multiplier, offset], 1).astype(np.int32)
 
 
-def flat_channel(weights: np.ndarray, row: np.ndarray, zeros: Quantization) -> tuple[int, int, int, int] | None:
+def flat_channel(weights: np.ndarray, row: np.ndarray, zeros: ZerosAndRange) -> tuple[int, int, int, int] | None:
     """(a, bias, multiplier, offset) for for_relu() of a channel whose right shift is too large, for it hardly leaves its bias;
     weights (3, 3), `row` 2 * bias, multiplier, right shift. A multiplier with fewer bits serves it if each sum that the
     weights can give has the same output, which is tried. None if there is none."""
@@ -136,11 +135,11 @@ def words(weights: np.ndarray) -> list[np.ndarray]:
     return [((high << 16) | (low & 0xFFFF)) for low, high in pairs]
 
 
-def cycles(lines: Axis, along: Axis, channels: int, quantization: Quantization, short: bool) -> int:
+def cycles(lines: Axis, along: Axis, channels: int, zeros: ZerosAndRange, short: bool) -> int:
     """Of a Cortex-M4, fitted to counts of lines of 3 to 48 outputs: 63 or 74 for 2x2 outputs, 41 for two lines of a channel."""
     pairs, twos = -(-along.out // 2), -(-lines.out // 2)
     outputs = 63 if lines.stride == 1 else 74
-    outputs += 0 if short else 14 + 12 * quantization.clamps
+    outputs += 0 if short else 14 + 12 * zeros.clamps
     columns = along.stride * pairs + 1
     gathered = gathering(lines, channels, along.size, columns, 30)
     return channels * twos * (41 + outputs * pairs) + -(-channels // GROUP) * (50 + 30 * twos) + gathered

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcuml.depthwise_lines import GROUP, Quantization, gathering, lanes_of
+from mcuml.depthwise_lines import GROUP, ZerosAndRange, gathering, lanes_of
 from mcuml.geometry import Axis
 from mcuml.graph import Constant, Kernel, Overlap
+from mcuml.lanes import with_addends
 
 OUTPUTS = 4  # per pass of the kernel
 
@@ -23,7 +24,7 @@ def serves(vertical: Axis, horizontal: Axis) -> bool:
     return all(min(a.stride, a.dilation) == 1 for a in (vertical, horizontal))
 
 
-def kernel(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndarray, zeros: Quantization, macs: int) -> Kernel:
+def kernel(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndarray, zeros: ZerosAndRange, macs: int) -> Kernel:
     """The kernel for weights (KH, KW, C, M) int8 and lanes.channel_table's `table` (C * M, 3).
 
     In place it needs equal offsets and one input channel for each output channel; a dilation's parts must also fall on
@@ -92,14 +93,11 @@ def pairs(weights: np.ndarray, phases: int) -> np.ndarray:
     return lanes.transpose(2, 1, 0, 3, 4)
 
 
-def constants(packed: np.ndarray, table: np.ndarray, zeros: Quantization) -> np.ndarray:
-    """int32 (C * M, words): of each channel its weights, 2 * bias, multiplier, rounding, right shift; in groups of four input
+def constants(packed: np.ndarray, table: np.ndarray, zeros: ZerosAndRange) -> np.ndarray:
+    """int32 (C * M, words): of each channel its weights, 2 * bias, multiplier, addend, right shift; in groups of four input
     channels, of these their first output channels, then the second ones."""
     channels, multiplier = packed.shape[3:]
-    rounding = (2 * zeros.out_zero + 1 << table[:, 2].astype(np.int64)) >> 1
-    whole = np.concatenate(
-        [packed.reshape(-1, channels * multiplier), table[:, :2].T, rounding[None], table[:, 2:].T.astype(np.int64)]
-    )
+    whole = np.concatenate([packed.reshape(-1, channels * multiplier), with_addends(table, zeros.out_zero).T])
     order = [
         c * multiplier + m
         for group in range(0, channels, GROUP)

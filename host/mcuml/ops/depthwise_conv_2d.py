@@ -68,7 +68,7 @@ class DepthwiseConv2D(Conv2D):
         table = lanes.channel_table(weights.data.reshape(-1, output.shape[3]).T, scaling, reach, output.zero_point)
         if table is None:
             return None
-        zeros = depthwise_lines.Quantization(source.zero_point, output.zero_point, *activation_range(self.activation, output))
+        zeros = depthwise_lines.ZerosAndRange(source.zero_point, output.zero_point, *activation_range(self.activation, output))
         macs = vertical.out * horizontal.out * weights.elements
         if _is_3x3(vertical, horizontal) and source.shape[3] == output.shape[3]:
             return depthwise_lines.kernel(vertical, horizontal, weights.data[0], table, zeros, macs)
