@@ -126,7 +126,7 @@ def advice(plan: Plan, needs: Fit) -> list[str]:
             f"It must shrink by {needs.ram_over:,} bytes: smaller tensors there."
         )
     if needs.flash_over:
-        sizes = {n.index: (n, sum(c.data.nbytes for c in n.kernel.constants)) for n in graph.nodes if n.kernel}
+        sizes = {n.index: (n, n.kernel.constant_bytes) for n in graph.nodes if n.kernel}
         most = sorted(sizes.values(), key=lambda item: -item[1])[:MOST_NAMED]
         named = ", ".join(f"operator {n.index} ({n.code}) {size:,}" for n, size in most if size)
         told.append(f"The constants alone are {needs.estimate.weights:,} bytes; most are of {named}.")

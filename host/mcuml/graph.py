@@ -113,6 +113,10 @@ class Kernel:
     code: int = 0
     view: bool = False
 
+    @property
+    def constant_bytes(self) -> int:
+        return sum(constant.data.nbytes for constant in self.constants)
+
 
 @dataclass(frozen=True, eq=False)
 class Node:

@@ -279,7 +279,7 @@ def _summary(plan: Plan, layers: list[dict[str, Any]], symbols: _Symbols, core: 
              "inputs": [tensor(t) for t in layer["node"].inputs if t != ABSENT and not graph.tensors[t].is_const],
              "outputs": [tensor(t) for t in layer["node"].outputs],
              "scratch_bytes": layer["node"].kernel.scratch,
-             "constant_bytes": sum(c.data.nbytes for c in layer["node"].kernel.constants)}
+             "constant_bytes": layer["node"].kernel.constant_bytes}
             for layer in layers
         ],
     }  # fmt: skip

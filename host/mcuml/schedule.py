@@ -123,7 +123,7 @@ def _cycles(node: Node, offered: Sequence[Kernel], measured: Mapping[str, int]) 
 
 
 def _price(kernel: Kernel, cycles: int, arena: int) -> _Price:
-    return _Price(cycles, sum(c.data.nbytes for c in kernel.constants), kernel.template, kernel.code, arena)
+    return _Price(cycles, kernel.constant_bytes, kernel.template, kernel.code, arena)
 
 
 def _lean_enough(prices: list[list[_Price]]) -> list[list[_Price]]:

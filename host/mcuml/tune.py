@@ -70,7 +70,7 @@ def tune(model: Path, board: Board, objective: str, progress: Progress) -> Outco
     tried = [
         Tried(
             node.index, node.code, graph.tensors[shown(node)].shape, name, spent[k][n],
-            constants=sum(c.data.nbytes for c in node.candidates[k].constants), arena=needs[k][n],
+            constants=node.candidates[k].constant_bytes, arena=needs[k][n],
             taken=id(node.candidates[k]) in taken,
         )
         for n in several for node in [graph.nodes[n]] for k, name in enumerate(names(node))
