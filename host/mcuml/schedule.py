@@ -82,6 +82,11 @@ def chosen(graph: Graph, choice: Sequence[int]) -> Graph:
     return replace(graph, nodes=tuple(nodes))
 
 
+def with_candidate(graph: Graph, k: int) -> Graph:
+    """`graph`, each node with its candidate `k`, or its last where it has fewer."""
+    return chosen(graph, [min(k, max(0, len(node.candidates) - 1)) for node in graph.nodes])
+
+
 def names(node: Node) -> tuple[str, ...]:
     """What the node's candidates are called: their templates, numbered where two share one."""
     templates = [kernel.template for kernel in node.candidates]
@@ -105,7 +110,7 @@ def signature(node: Node, graph: Graph) -> str:
 def _prices(graph: Graph, measured: Measured) -> list[list[_Price]]:
     """What each candidate of each node costs. What a node needs of the arena follows from its own kernel alone."""
     most = max(len(node.candidates) for node in graph.nodes)
-    needs = [node_bounds(chosen(graph, [min(k, max(0, len(n.candidates) - 1)) for n in graph.nodes])) for k in range(most)]
+    needs = [node_bounds(with_candidate(graph, k)) for k in range(most)]
     prices = []
     for n, node in enumerate(graph.nodes):
         offered = node.candidates or ((node.kernel,) if node.kernel else ())

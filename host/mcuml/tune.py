@@ -19,7 +19,7 @@ from mcuml.link.cycles import MODELS
 from mcuml.link.virtual import VirtualBoard, check_simulated, counts_cycles
 from mcuml.plan import Plan, node_bounds, plan
 from mcuml.run.session import Session
-from mcuml.schedule import chosen, names, schedule, signature
+from mcuml.schedule import names, schedule, signature, with_candidate
 from mcuml.tuned import SCHEMA, Tuned
 
 Progress = Callable[..., None]  # progress(stage, done=None, total=None)
@@ -66,7 +66,7 @@ def tune(model: Path, board: Board, objective: str, progress: Progress) -> Outco
     }
     made = schedule(graph, objective, cycles)
     taken = {id(node.kernel) for node in made.graph.nodes}
-    needs = [node_bounds(_all(graph, k)) for k in range(len(spent))]
+    needs = [node_bounds(with_candidate(graph, k)) for k in range(len(spent))]
     tried = [
         Tried(
             node.index, node.code, graph.tensors[shown(node)].shape, name, spent[k][n],
@@ -85,7 +85,7 @@ def measure(graph: Graph, board: Board, progress: Progress) -> tuple[list[list[i
     total = max(len(node.candidates) for node in graph.nodes)
     for k in range(total):
         progress("build and count each kernel", k, total)
-        made = plan(_all(graph, k))
+        made = plan(with_candidate(graph, k))
         check_fit(made, board)
         image = build.build_firmware(firmware_files(made, board), board, profile=True)
         compiler = f"{image.toolchain['name']} {image.toolchain['version']}"
@@ -97,8 +97,3 @@ def measure(graph: Graph, board: Board, progress: Progress) -> tuple[list[list[i
             counted = iter(session.layers())
         found.append([0 if node.kernel is None or node.kernel.view else next(counted) for node in made.graph.nodes])
     return found, compiler
-
-
-def _all(graph: Graph, k: int) -> Graph:
-    """`graph`, each node with its candidate `k` or its last."""
-    return chosen(graph, [min(k, max(0, len(node.candidates) - 1)) for node in graph.nodes])
