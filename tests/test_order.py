@@ -76,6 +76,12 @@ def test_state_and_control_flow_keep_the_order(kind: str) -> None:
     assert reordered(model) is model
 
 
+def test_custom_operators_move() -> None:
+    model = graph(WIDE, BRANCHES, "y")
+    own = replace(model, nodes=tuple(replace(n, code="CUSTOM:Mine") for n in model.nodes))
+    assert [n.index for n in reordered(own).nodes] == [n.index for n in reordered(model).nodes] != [0, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("seed", range(150))
 def test_random_graphs(seed: int) -> None:
     """Each node once, in a legal order, in a sound plan that is no larger."""

@@ -12,6 +12,7 @@ import numpy as np
 from mcuml.errors import ModelError
 
 ABSENT = -1  # an optional input that a node leaves out
+OPENERS = ("IF", "WHILE", "CALL_ONCE")  # the marks of control flow that open a block; "IF:else", "IF:end" and so on go on with it
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +155,11 @@ class Graph:
     def macs(self) -> int:
         """Multiply-accumulates of one inference as the model file has it."""
         return self.dropped_macs + sum(node.kernel.macs for node in self.nodes if node.kernel)
+
+
+def is_mark(code: str) -> bool:
+    """Whether a node of that code is a mark of control flow, such as "IF" and "IF:else"."""
+    return code.partition(":")[0] in OPENERS
 
 
 def shown(node: Node) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
 
-from mcuml.graph import ABSENT, Graph, Node
+from mcuml.graph import ABSENT, Graph, Node, is_mark
 from mcuml.plan import Plan, plan
 
 BEAM = 64  # partial orders kept per step; the networks measured need fewer than ten
@@ -36,7 +36,7 @@ def reordered(graph: Graph) -> Graph:
     """`graph` with its nodes in the order of least peak among those that a beam search finds, by what the tensors, the
     scratch and the in-place permissions of each node say; the same graph where the file's is as good. A graph with state or
     with control flow, whose nodes act on more than their tensors, is left alone."""
-    if any(not n.outputs or ":" in n.code for n in graph.nodes) or any(t.variable for t in graph.tensors):
+    if any(not n.outputs or is_mark(n.code) for n in graph.nodes) or any(t.variable for t in graph.tensors):
         return graph
     search = _Search(graph)
     order = search.run()

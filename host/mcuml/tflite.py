@@ -12,7 +12,7 @@ import numpy as np
 from mcuml import ops, schema
 from mcuml.errors import ModelError, RequestError
 from mcuml.flatbuf import Reader, Table
-from mcuml.graph import ABSENT, Graph, Node, Tensor, verify
+from mcuml.graph import ABSENT, OPENERS, Graph, Node, Tensor, is_mark, verify
 from mcuml.raw_model import RawModel, RawOperator, place
 from mcuml.rewrites import rewrite_of
 from mcuml.subgraphs import flatten
@@ -185,23 +185,19 @@ def _nodes(raw: RawModel) -> tuple[Node, ...]:
         advice = [f"{custom or code}: {rewrite}." for code, custom in sorted(lacking) if (rewrite := rewrite_of(code, custom))]
         if any(code == "CUSTOM" for code, _ in lacking):
             advice.append(f"A custom operator of yours: give its kernel in ${ops.FOLDER} (CONTRIBUTING.md, 'A custom operator').")
+        served = sorted(name.removeprefix("CUSTOM:") for name in registry if name in OPENERS or not is_mark(name))
         shown = missing[:20] + ([f"and {len(missing) - 20} more"] if len(missing) > 20 else [])
         raise ModelError(
             f"'{raw.name}' uses {'an operator' if len(missing) == 1 else f'{len(missing)} operators'} that mcuml does not serve: "
             + "; ".join(shown)
             + ".",
-            f"Served: {', '.join(sorted(name.removeprefix('CUSTOM:') for name in registry if not _is_mark(name)))}.",
+            f"Served: {', '.join(served)}.",
             "\n".join([*advice, "Replace it in the model and convert again, or add it (CONTRIBUTING.md, 'An operator')."]),
         )
     return tuple(
         Node(op.key, _attributes(op, registry[op.key], raw), op.inputs, op.outputs, op.index, first=op.first)
         for op in raw.operators
     )
-
-
-def _is_mark(name: str) -> bool:
-    """Whether flatten() makes it, and no file has it: "IF:else"."""
-    return ":" in name and not name.startswith("CUSTOM:")
 
 
 def _attributes(op: RawOperator, kind: type[ops.Operator], raw: RawModel) -> ops.Operator:

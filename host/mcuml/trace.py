@@ -12,7 +12,7 @@ import numpy as np
 from mcuml import __version__
 from mcuml.build import Image
 from mcuml.errors import LinkError
-from mcuml.graph import ABSENT, Node
+from mcuml.graph import ABSENT, OPENERS, Node
 from mcuml.host_model import HostModel
 from mcuml.hostbuild import host_library
 from mcuml.link.virtual import VirtualBoard
@@ -20,7 +20,6 @@ from mcuml.plan import Plan
 from mcuml.render import render_file
 from mcuml.run.session import Session
 
-OPENERS = ("IF", "WHILE", "CALL_ONCE")  # marks that open a block of C
 ENDS = tuple(f"{code}:end" for code in OPENERS)
 Values = dict[int, bytes]  # tensor -> its bytes
 Oracle = Mapping[int, np.ndarray]  # tensor -> the values that it should have

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from mcuml.graph import Graph, Node
+from mcuml.graph import Graph, Node, is_mark
 from mcuml.ops.conv_pool import CONVOLUTIONS, POOL, ConvPool, fused
 
 
@@ -22,7 +22,7 @@ def run(graph: Graph) -> Graph:
             continue
         if node.code in CONVOLUTIONS and len(node.outputs) == 1 and readers[node.outputs[0]] == 1:
             open_maps[node.outputs[0]] = len(kept)
-        elif node.code.partition(":")[0] in ("IF", "WHILE", "CALL_ONCE"):
+        elif is_mark(node.code):
             open_maps.clear()
         kept.append(node)
     return replace(graph, nodes=tuple(kept))
