@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -160,6 +161,12 @@ class Graph:
 def is_mark(code: str) -> bool:
     """Whether a node of that code is a mark of control flow, such as "IF" and "IF:else"."""
     return code.partition(":")[0] in OPENERS
+
+
+def read_once(graph: Graph) -> set[int]:
+    """The tensors that one operand of one node reads, and that are no output of the graph."""
+    readers = Counter(t for node in graph.nodes for t in node.inputs)
+    return {t for t, count in readers.items() if count == 1} - set(graph.outputs)
 
 
 def shown(node: Node) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
-from mcuml.graph import Graph, Node, is_mark
+from mcuml.graph import Graph, Node, is_mark, read_once
 from mcuml.ops.conv_add import ConvAdd, fused
 
 
@@ -13,7 +12,7 @@ def run(graph: Graph) -> Graph:
     """`graph` with such pairs as one node in the ADD's place, where the other operand is there. A map with another reader, or
     one that is an output of the graph, stays, and so does a pair with control flow between the two. Of two convolutions whose
     outputs are added the larger window's is taken: in place, a 1x1 needs no more memory by itself."""
-    readers = Counter([t for node in graph.nodes for t in node.inputs] + list(graph.outputs))
+    alone = read_once(graph)
     kept: list[Node] = []
     open_maps: dict[int, Node] = {}  # a convolution's output -> it, in the block of control flow that is read
     for node in graph.nodes:
@@ -24,7 +23,7 @@ def run(graph: Graph) -> Graph:
                     kept = [n for n in kept if n is not conv]
                     node = joined
                     break
-        elif node.code == "CONV_2D" and len(node.outputs) == 1 and readers[node.outputs[0]] == 1:
+        elif node.code == "CONV_2D" and len(node.outputs) == 1 and node.outputs[0] in alone:
             open_maps[node.outputs[0]] = node
         elif is_mark(node.code):
             open_maps.clear()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
-from mcuml.graph import Graph, Node, is_mark
+from mcuml.graph import Graph, Node, is_mark, read_once
 from mcuml.ops.conv_pool import CONVOLUTIONS, POOL, ConvPool, fused
 
 
 def run(graph: Graph) -> Graph:
     """`graph` with such pairs as one node in the convolution's place. A map with another reader, or one that is an output of
     the graph, stays, and so does a pair with control flow between the two."""
-    readers = Counter([t for node in graph.nodes for t in node.inputs] + list(graph.outputs))
+    alone = read_once(graph)
     kept: list[Node] = []
     open_maps: dict[int, int] = {}  # a convolution's output -> its place in `kept`, in the block of control flow that is read
     for node in graph.nodes:
@@ -20,7 +19,7 @@ def run(graph: Graph) -> Graph:
         if place is not None and (joined := _joined(kept[place], node, graph)):
             kept[place] = joined
             continue
-        if node.code in CONVOLUTIONS and len(node.outputs) == 1 and readers[node.outputs[0]] == 1:
+        if node.code in CONVOLUTIONS and len(node.outputs) == 1 and node.outputs[0] in alone:
             open_maps[node.outputs[0]] = len(kept)
         elif is_mark(node.code):
             open_maps.clear()
