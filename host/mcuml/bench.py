@@ -18,11 +18,11 @@ from mcuml.fit import check_fit
 from mcuml.graph import Graph, shown
 from mcuml.host_model import HostModel
 from mcuml.hostbuild import host_library
-from mcuml.link.virtual import VirtualBoard, check_simulated, counts_cycles
+from mcuml.link.virtual import check_simulated, counts_cycles
 from mcuml.plan import Plan
 from mcuml.render import render_model
+from mcuml.run import simulated
 from mcuml.run.firmware import config_header
-from mcuml.run.session import Session
 
 Progress = Callable[..., None]  # progress(stage, done=None, total=None)
 Samples = list[list[np.ndarray]]  # per sample one array per tensor, in the model's order and types
@@ -139,12 +139,10 @@ def _measure(
     `profiled` the core has no cycle model, and nothing is counted."""
     board = request.board
     runs: list[int] = []
-    with VirtualBoard(image.elf, board, count=True) as link:
-        session = Session(link)
-        session.identify(plan.graph.sha256)
+    with simulated.session(image, plan.graph.sha256) as session:
         for n in range(request.runs):
             progress("count cycles", n, request.runs)
-            session.load_input(*_bytes(data.sample(n % len(data))))
+            session.load_input(*data.raw(n % len(data)))
             runs += session.infer(1).runs
         used = session.memory()
     memory = results.Memory(
@@ -158,11 +156,7 @@ def _measure(
     if profiled is None:
         return None, memory, None
     progress("count the layers' cycles")
-    with VirtualBoard(profiled.elf, board, count=True) as link:
-        session = Session(link)
-        session.identify(plan.graph.sha256)
-        session.load_input(*_bytes(data.sample(0)))
-        cycles = session.layers()
+    cycles = simulated.layer_cycles(profiled, plan.graph.sha256, data.raw(0))
     median = sorted(runs)[(len(runs) - 1) // 2]
     waits = _with_waits(image, plan, data) if board.flash.wait_states else None
     latency = results.Latency(
@@ -174,22 +168,18 @@ def _measure(
 
 def _with_waits(image: Image, plan: Plan, data: Dataset) -> int:
     """Cycles of one inference with those of waiting for the flash; the second of two, as the first fills the caches."""
-    with VirtualBoard(image.elf, image.board, count=True, waits=True) as link:
-        session = Session(link)
-        session.identify(plan.graph.sha256)
-        session.load_input(*_bytes(data.sample(0)))
+    with simulated.session(image, plan.graph.sha256, waits=True) as session:
+        session.load_input(*data.raw(0))
         return session.infer(2).runs[-1]
 
 
 def _on_board(image: Image, plan: Plan, data: Dataset, count: int, progress: Progress) -> Samples:
     """Outputs of the first `count` samples on the virtual board, running free."""
     outputs, total = [], min(count, len(data))
-    with VirtualBoard(image.elf, image.board, count=False) as link:
-        session = Session(link)
-        session.identify(plan.graph.sha256)
+    with simulated.session(image, plan.graph.sha256, count=False) as session:
         for n in range(total):
             progress("run samples on the virtual board", n, total)
-            session.load_input(*_bytes(data.sample(n)))
+            session.load_input(*data.raw(n))
             session.infer(1)
             outputs.append(_arrays(session.output(), plan.graph))
     return outputs
@@ -203,12 +193,8 @@ def _on_host(files: dict[str, str], plan: Plan, data: Dataset, progress: Progres
     for n in range(len(data)):
         if n % 100 == 0:
             progress("run samples on the host build", n, len(data))
-        outputs.append(_arrays(model.run(_bytes(data.sample(n))), plan.graph))
+        outputs.append(_arrays(model.run(data.raw(n)), plan.graph))
     return outputs
-
-
-def _bytes(sample: Sequence[np.ndarray]) -> list[bytes]:
-    return [np.ascontiguousarray(values).tobytes() for values in sample]
 
 
 def _arrays(outputs: Sequence[bytes], graph: Graph) -> list[np.ndarray]:

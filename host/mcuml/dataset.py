@@ -42,6 +42,10 @@ class Dataset:
     def sample(self, index: int) -> list[np.ndarray]:
         return [values[index] for values in self.inputs]
 
+    def raw(self, index: int) -> list[bytes]:
+        """Sample `index` as bytes, one for each input, in C order."""
+        return [values.tobytes() for values in self.sample(index)]
+
     def samples(self, count: int | None = None) -> list[list[np.ndarray]]:
         return [self.sample(i) for i in range(len(self) if count is None else min(count, len(self)))]
 

@@ -16,9 +16,9 @@ from mcuml.errors import RequestError
 from mcuml.fit import check_fit
 from mcuml.graph import Graph, shown
 from mcuml.link.cycles import MODELS
-from mcuml.link.virtual import VirtualBoard, check_simulated, counts_cycles
+from mcuml.link.virtual import check_simulated, counts_cycles
 from mcuml.plan import Plan, node_bounds, plan
-from mcuml.run.session import Session
+from mcuml.run.simulated import layer_cycles
 from mcuml.schedule import names, schedule, signature, with_candidate
 from mcuml.tuned import SCHEMA, Tuned
 
@@ -89,11 +89,7 @@ def measure(graph: Graph, board: Board, progress: Progress) -> tuple[list[list[i
         check_fit(made, board)
         image = build.build_firmware(firmware_files(made, board), board, profile=True)
         compiler = f"{image.toolchain['name']} {image.toolchain['version']}"
-        sample = dataset.random([graph.tensors[t] for t in graph.inputs], 1).sample(0)
-        with VirtualBoard(image.elf, board, count=True) as link:
-            session = Session(link)
-            session.identify(graph.sha256)
-            session.load_input(*(values.tobytes() for values in sample))
-            counted = iter(session.layers())
+        data = dataset.random([graph.tensors[t] for t in graph.inputs], 1)
+        counted = iter(layer_cycles(image, graph.sha256, data.raw(0)))
         found.append([0 if node.kernel is None or node.kernel.view else next(counted) for node in made.graph.nodes])
     return found, compiler
