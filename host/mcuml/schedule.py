@@ -1,7 +1,7 @@
 """Which kernel serves each node, where its operator offers several: by time, by flash, by arena, or balanced.
 
-A kernel's price is its author's estimate of cycles (or what `mcuml tune` measured), the bytes of its constants and code, and
-the arena that its node needs with it. The whole model is priced: its cycles and flash are sums, its arena the node's that
+A kernel's price is its author's estimate of cycles (or what `mcuml tune` measured), the bytes of its constants, and the
+arena that its node needs with it. The whole model is priced: its cycles and flash are sums, its arena the node's that
 needs most, so a layer away from the peak may take scratch for nothing."""
 
 from __future__ import annotations
@@ -35,13 +35,11 @@ Score = tuple[float, ...]
 
 @dataclass(frozen=True)
 class _Price:
-    """What one kernel costs. cycles, constant bytes; code: bytes that the first kernel of its template brings; arena: bytes
-    that the node needs."""
+    """What one kernel costs: cycles, bytes of constants, and bytes of arena that the node needs. Its code is not counted: those
+    that compete for a layer differ by about 1 KB, once per model, and ResNet-8's size is least with the least constants."""
 
     cycles: int
     constants: int
-    template: str
-    code: int
     arena: int
 
 
@@ -115,7 +113,8 @@ def _prices(graph: Graph, measured: Measured) -> list[list[_Price]]:
     for n, node in enumerate(graph.nodes):
         offered = node.candidates or ((node.kernel,) if node.kernel else ())
         cycles = _cycles(node, offered, measured.get(signature(node, graph), {}) if len(offered) > 1 else {})
-        prices.append([_price(kernel, spent, needs[k][n]) for k, (kernel, spent) in enumerate(zip(offered, cycles, strict=True))])
+        rows = zip(offered, cycles, needs, strict=False)  # `needs` has as many as the node with most candidates
+        prices.append([_Price(spent, kernel.constant_bytes, need[n]) for kernel, spent, need in rows])
     return prices
 
 
@@ -127,18 +126,11 @@ def _cycles(node: Node, offered: Sequence[Kernel], measured: Mapping[str, int]) 
     return [PER_MAC * max((kernel.macs for kernel in offered), default=0)] * len(offered)
 
 
-def _price(kernel: Kernel, cycles: int, arena: int) -> _Price:
-    return _Price(cycles, kernel.constant_bytes, kernel.template, kernel.code, arena)
-
-
 def _lean_enough(prices: list[list[_Price]]) -> list[list[_Price]]:
     """`prices` with those kernels made impossible that lift the arena out of ARENA_GROWTH."""
     limit = ARENA_GROWTH * max((min(p.arena for p in offered) for offered in prices if offered), default=0)
     return [
-        [
-            p if p.arena <= max(limit, min(q.arena for q in offered)) else _Price(NEVER, NEVER, p.template, p.code, NEVER)
-            for p in offered
-        ]
+        [p if p.arena <= max(limit, min(q.arena for q in offered)) else _Price(NEVER, NEVER, NEVER) for p in offered]
         for offered in prices
     ]
 
@@ -146,9 +138,8 @@ def _lean_enough(prices: list[list[_Price]]) -> list[list[_Price]]:
 def _total(prices: list[list[_Price]], choice: Choice) -> tuple[int, int, int]:
     """(cycles, flash, arena) of the model."""
     taken = [offered[c] for offered, c in zip(prices, choice, strict=True) if offered]
-    code = {p.template: p.code for p in taken}
-    flash = sum(p.constants for p in taken) + sum(code.values())
-    return sum(p.cycles for p in taken), flash, max((p.arena for p in taken), default=0)
+    arena = max((p.arena for p in taken), default=0)
+    return sum(p.cycles for p in taken), sum(p.constants for p in taken), arena
 
 
 # objectives: of the model's cycles, flash and arena, the least is best
@@ -207,7 +198,7 @@ def _time(p: _Price) -> Score:
 
 
 def _flash(p: _Price) -> Score:
-    return p.constants + p.code, p.arena, p.cycles
+    return p.constants, p.arena, p.cycles
 
 
 def _arena(p: _Price) -> Score:
