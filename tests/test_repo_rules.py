@@ -16,7 +16,7 @@ PACKAGE = ROOT / "host" / "mcuml"
 # gets a place here, by what it needs and who needs it.
 STAGES = (
     ("__init__", "errors", "assets"),
-    ("graph", "flexbuf", "cores", "numerics", "anchors", "results"),
+    ("graph", "flexbuf", "cores", "numerics", "anchors", "results", "arrays"),
     ("board", "dataset"),
     (
         "ops",
@@ -65,6 +65,7 @@ USERS = {  # library -> the modules (or packages) that may import it
     "tensorflow": ("optimize", "search"),
     "tf_keras": ("optimize", "search"),
     "tensorflow_model_optimization": ("optimize", "search"),
+    "PIL": ("optimize.images",),
     "typer": ("cli",),
     "rich": ("tables", "report", "layer_report", "fit_report", "cli"),
 }

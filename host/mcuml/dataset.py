@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mcuml import arrays
 from mcuml.errors import RequestError
 from mcuml.graph import Tensor
 
@@ -75,11 +76,11 @@ def load(path: Path, tensors: Sequence[Tensor], labels: Path | None = None, limi
         raise RequestError(f"There is no data file {path}.", "", "Give a .npy, .npz or .zip file, or a folder with y_labels.csv.")
     found: np.ndarray | None = None
     if path.is_dir() or path.suffix.lower() == ".zip":
-        arrays, found = _bin_files(path, tensors, limit)
+        values, found = _bin_files(path, tensors, limit)
     elif path.suffix.lower() == ".npz":
-        arrays, found = _npz(path, tensors)
+        values, found = _npz(path, tensors)
     elif path.suffix.lower() == ".npy":
-        arrays = [_numpy(path)]
+        values = [arrays.npy(path)]
         if len(tensors) != 1:
             raise RequestError(
                 f"{path} holds one array; the model has {len(tensors)} inputs.", "", "Give a .npz file with the keys x0, x1, ..."
@@ -90,10 +91,10 @@ def load(path: Path, tensors: Sequence[Tensor], labels: Path | None = None, limi
             f"Its name ends in '{path.suffix}'.",
             "Give a .npy, .npz or .zip file, or a folder.",
         )
-    inputs = tuple(_as_input(array, tensor, f"{path}", limit) for array, tensor in zip(arrays, tensors, strict=True))
+    inputs = tuple(_as_input(array, tensor, f"{path}", limit) for array, tensor in zip(values, tensors, strict=True))
     count = len(inputs[0])
-    if any(len(values) != count for values in inputs):
-        raise RequestError(f"{path}: the inputs differ in length.", f"{[len(values) for values in inputs]} samples.", "")
+    if any(len(array) != count for array in inputs):
+        raise RequestError(f"{path}: the inputs differ in length.", f"{[len(array) for array in inputs]} samples.", "")
     if not count:
         raise RequestError(f"{path} holds no sample.", "", "Give at least one.")
     if labels is not None:
@@ -101,35 +102,22 @@ def load(path: Path, tensors: Sequence[Tensor], labels: Path | None = None, limi
     return Dataset(path.name, inputs, None if found is None else _as_labels(found, count, labels or path, limit))
 
 
-def _numpy(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RequestError(
-            f"{path} is not a NumPy file.", f"{type(error).__name__}: {error}", "Write one with numpy.save(file, array)."
-        ) from error
-
-
 def _npz(path: Path, tensors: Sequence[Tensor]) -> tuple[list[np.ndarray], np.ndarray | None]:
-    def keyed(archive: np.lib.npyio.NpzFile, names: Sequence[str]) -> np.ndarray | None:
-        return next((archive[name] for name in names if name in archive.files), None)
+    archive = arrays.Npz(path)
 
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            wanted = [INPUT_KEYS] if len(tensors) == 1 else [(f"x{i}",) for i in range(len(tensors))]
-            arrays = [keyed(archive, names) for names in wanted]
-            labels, keys = keyed(archive, LABEL_KEYS), archive.files
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise RequestError(
-            f"{path} is not a .npz file.", f"{type(error).__name__}: {error}", "Write one with numpy.savez(file, x=..., y=...)."
-        ) from error
-    missing = [names[0] for names, array in zip(wanted, arrays, strict=True) if array is None]
+    def keyed(names: Sequence[str]) -> np.ndarray | None:
+        return next((archive[name] for name in names if name in archive), None)
+
+    wanted = [INPUT_KEYS] if len(tensors) == 1 else [(f"x{i}",) for i in range(len(tensors))]
+    found, labels = [keyed(names) for names in wanted], keyed(LABEL_KEYS)
+    missing = [names[0] for names, array in zip(wanted, found, strict=True) if array is None]
     if missing:
         raise RequestError(
-            f"{path} has no array named {' or '.join(repr(m) for m in missing)}.", f"It holds: {', '.join(keys) or 'nothing'}.",
+            f"{path} has no array named {' or '.join(repr(m) for m in missing)}.",
+            f"It holds: {', '.join(archive) or 'nothing'}.",
             "Write it with numpy.savez(file, x=..., y=...); for several inputs x0=..., x1=...",
-        )  # fmt: skip
-    return [array for array in arrays if array is not None], labels
+        )
+    return [array for array in found if array is not None], labels
 
 
 def _bin_files(path: Path, tensors: Sequence[Tensor], limit: int | None) -> tuple[list[np.ndarray], np.ndarray]:
@@ -202,7 +190,7 @@ def _label_rows(text: str, path: Path) -> list[tuple[str, int]]:
 def _label_file(path: Path) -> np.ndarray:
     """Labels from .npy, or from a .csv with one class per row or with MLPerf Tiny's rows."""
     if path.suffix.lower() == ".npy":
-        return _numpy(path)
+        return arrays.npy(path)
     try:
         rows = [row for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8"))) if row]
     except (OSError, UnicodeDecodeError) as error:
@@ -234,13 +222,10 @@ def _as_labels(labels: np.ndarray, count: int, path: Path, limit: int | None) ->
 def _as_input(array: np.ndarray, tensor: Tensor, where: str, limit: int | None) -> np.ndarray:
     """(n, *tensor.shape) in the tensor's dtype. Raises RequestError on a shape or type that does not match."""
 
-    def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(d for d in shape if d != 1)
-
     if array.shape == tensor.shape:
         array = array[None]
     rows, row = (array.shape[0], array.shape[1:]) if array.ndim else (0, ())
-    if squeezed(row) != squeezed(tensor.shape) and row != (tensor.elements,):
+    if not arrays.fits(row, tensor.shape):
         raise RequestError(
             f"{where}: samples of shape {list(row)} do not match the model's input '{tensor.name}'.",
             f"It takes {tensor.dtype} {list(tensor.shape)}; the file holds {array.dtype} {list(array.shape)}.",
