@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -78,6 +78,21 @@ def chosen(model: Any, names: str, step: str) -> list[Any]:
             present = ", ".join(layer.name for layer in model.layers if layer.weights)
             raise RequestError(f"{step}: the model has no layer '{word}'.", "", f"Layers with weights: {present}.")
     return [layer for layer in model.layers if any(fnmatchcase(layer.name, word) for word in names.split())]
+
+
+def suited(model: Any, names: str, step: str, kind: str, unfit: Callable[[Any], str]) -> list[Any]:
+    """The layers that `names` asks for (see chosen()) and that `unfit` gives no reason against, the end of a sentence
+    "LAYER ...". With "all", others are left out. Raises ModelError, naming `step`, for a layer asked for by name that does not
+    suit, and when none does; `kind` says of which layers that sentence lists the reasons."""
+    layers = [layer for layer in chosen(model, names, step) if layer.weights]
+    reasons = {layer.name: unfit(layer) for layer in layers}
+    wrong = [f"{name} {reason}" for name, reason in reasons.items() if reason]
+    if wrong and (names != "all" or len(wrong) == len(layers)):
+        what = (
+            "it cannot rewrite a layer that it was asked to" if names != "all" else f"the model has no {kind} that it can rewrite"
+        )
+        raise ModelError(f"{step}: {what}.", "; ".join(wrong) + ".", "Name other layers, or leave the step out.")
+    return [layer for layer in layers if not reasons[layer.name]]
 
 
 @dataclass(frozen=True)
