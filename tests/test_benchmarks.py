@@ -1,18 +1,17 @@
 """The pages of `make bench` and `make size-diff`: figures stand in their columns, and what changed is told."""
 
-import importlib.util
+import json
+import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from commandline import DIGITS, ROOT
 
-def tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "tools" / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+sys.path.insert(0, str(ROOT / "tools"))
+import record_benchmarks
+import size_diff
+from bench_run import bench
 
 
 def run(board: str, cycles: int, arena: int, flash: int, ms: float) -> dict:
@@ -32,7 +31,7 @@ def test_each_figure_stands_under_its_head() -> None:
         "balanced": run("a", 2000, 500, 60, 1.5), "speed": run("a", 1800, 600, 90, 1.25), "ram": run("a", 2500, 400, 70, 2),
         "size": run("a", 2600, 700, 50, 2),
     }  # fmt: skip
-    text = tool("record_benchmarks").page([{"a": first, "b": {"balanced": run("b", 2000, 500, 60, 7.25)}}], ["other"])
+    text = record_benchmarks.page([{"a": first, "b": {"balanced": run("b", 2000, 500, 60, 7.25)}}], ["other"])
     head, _, line = [[c.strip() for c in row.strip("|").split("|")] for row in text.splitlines() if row.startswith("|")]
     assert list(zip(head, line, strict=True)) == [
         ("Model", "m"), ("MACs", "1,000"), ("Cycles", "2,000"), ("per MAC", "2.00"), ("TFLM", "4,000"), ("Ratio", "0.50"),
@@ -45,4 +44,13 @@ def test_each_figure_stands_under_its_head() -> None:
 
 @pytest.mark.parametrize(("before", "now", "text"), [(5, 5, "5"), (1000, 900, "900 (-100, -10.0 %)"), (0, 7, "7 (+7)")])
 def test_what_changed_is_told(before: int, now: int, text: str) -> None:
-    assert tool("size_diff").cell(before, now) == text
+    assert size_diff.cell(before, now) == text
+
+
+def test_a_run_of_bench_and_one_that_is_refused(tmp_path: Path) -> None:
+    done = bench(DIGITS, "--samples", "1", target=tmp_path / "r.json", host=ROOT / "host")
+    assert done.code == 0 and not done.refused and done.result, done.said
+    assert done.result == json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    (tmp_path / "m.tflite").write_bytes(b"no model")
+    other = bench(tmp_path / "m.tflite")
+    assert other.refused and other.result is None and "not a TFLite model" in other.said

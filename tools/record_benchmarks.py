@@ -6,41 +6,23 @@ The first board's figures are the table's; of the others the latency is told."""
 
 import argparse
 import datetime
-import json
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
+
+from bench_run import bench
 
 BOARDS = ("nucleo_l4r5zi", "nano33ble")  # those with a cycle model that one can buy
 OBJECTIVES = ("balanced", "speed", "ram", "size")
 SAMPLES = "5"
 
 
-def bench(model: Path, board: str, objective: str, folder: Path) -> dict | None:
+def result(model: Path, board: str, objective: str) -> dict | None:
     """The Result; None where mcuml does not serve the model or the board has no room for it."""
-    target = folder / "result.json"
-    words = [
-        "bench",
-        str(model),
-        "--board",
-        board,
-        "--optimize",
-        objective,
-        "--samples",
-        SAMPLES,
-        "--json",
-        str(target),
-        "--quiet",
-    ]
-    done = subprocess.run([sys.executable, "-m", "mcuml", *words], capture_output=True, text=True, check=False)
-    print(f"{model.name} {board} {objective}: exit {done.returncode}", flush=True)
-    if done.returncode in (3, 4):
-        return None
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    held: dict = json.loads(target.read_text(encoding="utf-8"))
-    return held
+    run = bench(model, "--board", board, "--optimize", objective, "--samples", SAMPLES)
+    print(f"{model.name} {board} {objective}: exit {run.code}", flush=True)
+    if run.code and not run.refused:
+        raise SystemExit(run.said)
+    return run.result
 
 
 def row(runs: dict[str, dict[str, dict]]) -> str:
@@ -110,16 +92,15 @@ def main() -> int:
     args = ap.parse_args()
     rows: list[dict[str, dict[str, dict]]] = []
     left_out: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for model in sorted(args.models.rglob("*.tflite")):
-            if args.only not in model.name:
-                continue
-            wanted = [(b, o) for b in args.boards for o in (OBJECTIVES if b == args.boards[0] else OBJECTIVES[:1])]
-            found = {pair: bench(model, *pair, Path(folder)) for pair in wanted}
-            if any(run is None for run in found.values()):
-                left_out.append(model.stem)
-                continue
-            rows.append({b: {o: found[b, o] or {} for board, o in wanted if board == b} for b in args.boards})
+    for model in sorted(args.models.rglob("*.tflite")):
+        if args.only not in model.name:
+            continue
+        wanted = [(b, o) for b in args.boards for o in (OBJECTIVES if b == args.boards[0] else OBJECTIVES[:1])]
+        found = {pair: result(model, *pair) for pair in wanted}
+        if any(run is None for run in found.values()):
+            left_out.append(model.stem)
+            continue
+        rows.append({b: {o: found[b, o] or {} for board, o in wanted if board == b} for b in args.boards})
     if rows:
         args.output.write_text(page(rows, left_out), encoding="utf-8")
     return 0 if rows else 1

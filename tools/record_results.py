@@ -7,13 +7,13 @@ Models that mcuml does not serve are listed with the reason that it gave.
 
 import argparse
 import datetime
-import json
 import platform
-import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from bench_run import bench
 
 # Labelled data for a model, by file name in the data folder; the others are verified on random inputs.
 DATA = {
@@ -39,16 +39,15 @@ def main() -> int:
             continue
         target = args.output / f"{model.stem}.json"
         board = ["--board", args.board] if args.board else []
-        command = ["bench", str(model), *board, *sample_options(model, data), "--json", str(target), "--quiet"]
-        done = subprocess.run([sys.executable, "-m", "mcuml", *command], capture_output=True, text=True, check=False)
-        print(f"{model.name}: exit {done.returncode}", flush=True)
-        if done.returncode in (0, 7):
-            runs.append(json.loads(target.read_text(encoding="utf-8")))
-        elif done.returncode in (3, 4):
-            refused.append((model.name, " ".join(done.stderr.removeprefix("error: ").split())))
-        if done.returncode not in (0, 3, 4):
+        run = bench(model, *board, *sample_options(model, data), target=target)
+        print(f"{model.name}: exit {run.code}", flush=True)
+        if run.result is not None:
+            runs.append(run.result)
+        elif run.refused:
+            refused.append((model.name, " ".join(run.said.removeprefix("error: ").split())))
+        if run.code and not run.refused:
             failed.append(model.name)
-            print(done.stderr, file=sys.stderr)
+            print(run.said, file=sys.stderr)
     if runs:
         (args.output / "README.md").write_text(page(runs, refused), encoding="utf-8")
     print(f"{len(runs)} models measured, {len(refused)} not served, {len(failed)} failed; see {args.output}")
@@ -93,34 +92,22 @@ def page(runs: list[dict], refused: list[tuple[str, str]]) -> str:
         "published* is the best MLPerf Tiny submission on a board with this core, measured there with its flash wait states",
         "([data/anchors.csv](../../data/anchors.csv) has every source). Ratios are mcuml's cycles over theirs: below 1, mcuml is",
         "faster.",
-        "",
-        "## Cycles",
-        "",
-        "| Model | Type | MACs | Cycles | Cycles/MAC | ms | TFLM | Ratio | Best published | Ratio |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    lines += [cycles_row(run) for run in runs]
-    lines += [
-        "",
-        "## Memory, in bytes",
-        "",
-        "| Model | Arena | TFLM's arena | Code | Weights | RAM | Stack |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-    ]
-    lines += [memory_row(run) for run in runs]
-    lines += [
-        "",
-        "Code is the whole firmware's: kernels, start-up, serial protocol.",
-        "",
-        "## Outputs",
-        "",
-        "| Model | Against the oracle | Accuracy |",
-        "|---|---|---|",
-    ]
-    lines += [output_row(run) for run in runs]
+    figures = ("MACs", "Cycles", "Cycles/MAC", "ms", "TFLM", "Ratio", "Best published", "Ratio")
+    lines += table("Cycles", ("Model", "Type"), figures, map(cycles_row, runs))
+    sizes = ("Arena", "TFLM's arena", "Code", "Weights", "RAM", "Stack")
+    lines += table("Memory, in bytes", ("Model",), sizes, map(memory_row, runs))
+    lines += ["", "Code is the whole firmware's: kernels, start-up, serial protocol."]
+    lines += table("Outputs", ("Model", "Against the oracle", "Accuracy"), (), map(output_row, runs))
     if refused:
         lines += ["", "## Not served", ""] + [f"- `{name}`: {reason}" for name, reason in refused]
     return "\n".join(lines) + "\n"
+
+
+def table(title: str, words: Sequence[str], figures: Sequence[str], rows: Iterable[str]) -> list[str]:
+    """A section with one table, whose columns of words come first."""
+    rule = "---|" * len(words) + "--:|" * len(figures)
+    return ["", f"## {title}", "", f"| {' | '.join((*words, *figures))} |", f"|{rule}", *rows]
 
 
 def anchor(run: dict, words: str) -> dict:

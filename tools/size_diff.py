@@ -5,42 +5,24 @@ usage: size_diff.py MODELS [--base COMMIT] [--board NAME] [--only SUBSTRING]
 The other commit is checked out below build/ for as long as this runs."""
 
 import argparse
-import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from bench_run import bench
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = ("code_bytes", "weights_bytes", "arena_bytes", "stack_bytes")
 FIGURES = (*(("memory", size) for size in SIZES), ("latency", "cycles"))
 
 
-def figures(tree: Path, model: Path, board: str, folder: Path) -> list[int] | None:
+def figures(tree: Path, model: Path, board: str) -> list[int] | None:
     """FIGURES of `model` by the mcuml of `tree`, None where that does not serve it."""
-    target = folder / "result.json"
-    words = [
-        sys.executable,
-        "-m",
-        "mcuml",
-        "bench",
-        str(model),
-        "--board",
-        board,
-        "--samples",
-        "1",
-        "--json",
-        str(target),
-        "--quiet",
-    ]
-    done = subprocess.run(
-        words, env={**os.environ, "PYTHONPATH": str(tree / "host")}, cwd=folder, capture_output=True, check=False
-    )
-    if done.returncode:
+    run = bench(model, "--board", board, "--samples", "1", host=tree / "host")
+    if run.code or run.result is None:
         return None
-    run = json.loads(target.read_text(encoding="utf-8"))
-    return [run.get(part, {}).get(key, 0) for part, key in FIGURES]
+    return [run.result.get(part, {}).get(key, 0) for part, key in FIGURES]
 
 
 def cell(before: int, now: int) -> str:
@@ -65,7 +47,7 @@ def main() -> int:
             print(f"|---|{'--:|' * len(FIGURES)}", flush=True)
             for model in sorted(args.models.resolve().rglob("*.tflite")):
                 if args.only in model.name:
-                    before, now = (figures(tree, model, args.board, Path(folder)) for tree in (base, ROOT))
+                    before, now = (figures(tree, model, args.board) for tree in (base, ROOT))
                     told = [cell(b, n) for b, n in zip(before, now, strict=True)] if before and now else ["not served"]
                     print(f"| {model.stem} | {' | '.join(told)} |", flush=True)
         finally:
