@@ -17,7 +17,7 @@ from fuzz import judge, sweep
 from mcuml import pio, pipeline, render
 from mcuml.errors import ModelError
 from mcuml.plan import Plan
-from ops import builds
+from ops import builds, harness, test_sparse
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "digits" / "digits_int8.tflite"
@@ -99,6 +99,21 @@ def test_random_graphs_run_clean(tmp_path: Path) -> None:
     run(tmp_path, [m.prefix for m in models], data, "models.c", flags=["-O0", "-fsanitize=float-cast-overflow"])
 
 
+@cache
+def packed() -> list[harness.Case]:
+    """Layers that walk or unpack their weights: a walk must not read behind its input's end."""
+    tables = [value.table for name, value in vars(test_sparse).items() if hasattr(value, "table")]
+    return [table.model(name) for table in tables for name in list(table.cases)[::2]]
+
+
+def test_packed_weights_run_clean(tmp_path: Path) -> None:
+    for model in packed():
+        render.write({name: text for name, text in model.files.items() if name.endswith(".h")}, tmp_path)
+    (tmp_path / "models.c").write_text(HOOK + builds._unit(packed()))
+    data = b"".join(value.tobytes() for model in packed() for sample in model.inputs[:2] for value in sample)
+    run(tmp_path, [m.prefix for m in packed()], data, "models.c", flags=["-O0", "-fsanitize=float-cast-overflow"])
+
+
 @pytest.mark.parametrize("compiler", sanitized.compilers())
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_models_compile_without_a_warning(path: Path, compiler: str, tmp_path: Path) -> None:
@@ -107,10 +122,11 @@ def test_models_compile_without_a_warning(path: Path, compiler: str, tmp_path: P
 
 
 @pytest.mark.parametrize("compiler", sanitized.compilers())
-def test_random_graphs_compile_without_a_warning(compiler: str, tmp_path: Path) -> None:
-    for model in candidates():
+def test_random_graphs_and_packed_weights_compile_without_a_warning(compiler: str, tmp_path: Path) -> None:
+    models = [*candidates(), *packed()]
+    for model in models:
         render.write({name: text for name, text in model.files.items() if name.endswith(".h")}, tmp_path)
-    (tmp_path / "models.c").write_text(HOOK + builds._unit(candidates()))
+    (tmp_path / "models.c").write_text(HOOK + builds._unit(models))
     compiled([*sanitized.compilers()[compiler], *sanitized.WARNINGS, "-O1", "-c"], tmp_path, "models.c")
 
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,28 @@ def test_balanced_weighs_time_against_memory(case: str, growth: int, saved: int,
     assert taken(one(quick, plain)) == wanted, f"{case}, listed the other way round"
 
 
+@pytest.mark.parametrize(
+    ("case", "flash", "cycles", "wanted"),
+    [
+        ("a fifth of the flash for a twentieth of time", 20_000, 105_000, "packed"),
+        ("half the flash and quicker", 50_000, 90_000, "packed"),
+        ("most of the flash for an eighth of time", 80_000, 112_500, "usual"),
+        ("a twentieth of the flash for a twentieth of time", 5_000, 105_000, "usual"),
+    ],
+)
+def test_balanced_takes_packed_weights_that_win_clearly(case: str, flash: int, cycles: int, wanted: str) -> None:
+    base = 100_000 - CODE
+    usual, packed = offer("usual", base, 100_000), replace(offer("packed", base - flash, cycles), packed=True)
+    assert taken(one(usual, packed)) == wanted, case
+    assert taken(one(usual, packed), "speed") == ("packed" if cycles < 100_000 else "usual")
+    assert taken(one(usual, packed), "size") == "packed"
+
+
+def test_what_packed_weights_save_does_not_forbid_dense_ones() -> None:
+    usual, packed = offer("usual", 60_000, 100_000), replace(offer("packed", 10_000, 150_000), packed=True)
+    assert taken(one(usual, packed)) == "usual"
+
+
 def test_scratch_away_from_the_peak_costs_nothing() -> None:
     quick, plain = offer("quick", 40, 10, scratch=500), offer("plain", 40, 1000)
     tensors = tuple(Tensor(f"t{n}", "int8", (size,)) for n, size in enumerate((2000, 2000, 100, 100)))
@@ -122,6 +145,8 @@ def test_measured_cycles_overrule_the_estimates() -> None:
 def test_names_tell_candidates_apart() -> None:
     node = one(offer("a", 1, 1), offer("b", 1, 1), offer("a", 2, 1)).nodes[0]
     assert names(node) == ("a#1", "b", "a#2")
+    walks = [replace(offer("walk", size, 1), packed=True) for size in (40, 44)]
+    assert names(one(*walks).nodes[0]) == ("walk 40", "walk 44"), "other weights, other cycles"
 
 
 @pytest.mark.parametrize("goal", OBJECTIVES)

@@ -101,8 +101,8 @@ class Overlap:
 class Kernel:
     """How a node is computed: the template in templates/kernels, its compile-time parameters, its constants, the
     scratch bytes it borrows from the arena while it runs, and where its output may overlap a dying input.
-    `cycles` is its author's estimate for a Cortex-M4 with zero-wait memory, 0 where there is none. `view` says that the output
-    is the input's bytes: no code, one buffer."""
+    `cycles` is its author's estimate for a Cortex-M4 with zero-wait memory, 0 where there is none. `packed` says that its weights
+    lie in flash in a smaller form than it computes with, `view` that the output is the input's bytes: no code, one buffer."""
 
     template: str
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -111,6 +111,7 @@ class Kernel:
     overlaps: tuple[Overlap, ...] = ()
     macs: int = 0
     cycles: int = 0
+    packed: bool = False
     view: bool = False
 
     @property

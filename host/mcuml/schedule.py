@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf, log
 
 from mcuml.errors import RequestError
@@ -26,6 +27,9 @@ TIME_WEIGHT = 2
 FLASH_GROWTH = 1.25
 # RAM has no such room: whether a model fits is decided at its peak. A thirty-second over the least hardly moves that.
 ARENA_GROWTH = 1 + 1 / 32
+# The same rate takes packed weights, which trade the other way, but never for more than a tenth of the model's time: who asks for
+# no objective expects about the fastest. And what they could save does not tighten the limit above: dense weights stay allowed.
+SLOWER = 1.1
 NEVER = 1 << 60  # the price of a kernel that is not to be taken
 
 Measured = Mapping[str, Mapping[str, int]]  # signature -> kernel's name -> cycles
@@ -36,11 +40,13 @@ Score = tuple[float, ...]
 @dataclass(frozen=True)
 class _Price:
     """What one kernel costs: cycles, bytes of constants, and bytes of arena that the node needs. Its code is not counted: those
-    that compete for a layer differ by about 1 KB, once per model, and ResNet-8's size is least with the least constants."""
+    that compete for a layer differ by about 1 KB, once per model, and ResNet-8's size is least with the least constants. `packed`
+    as the kernel says."""
 
     cycles: int
     constants: int
     arena: int
+    packed: bool = False
 
 
 def check_objective(name: str) -> str:
@@ -62,11 +68,8 @@ def schedule(graph: Graph, objective: str = BALANCED, measured: Measured | None 
     prices = _prices(graph, measured or {})
     if objective == BALANCED:
         prices = _lean_enough(prices)
-    rules = {"speed": _speed, "size": _size, "ram": _ram, BALANCED: _balance(prices)}
-    starts = [[_least(offered, of) for offered in prices] for of in (_default, _time, _flash, _arena)]
-    best = min(
-        (_descend(prices, start, rules[objective]) for start in starts), key=lambda c: rules[objective](*_total(prices, c))
-    )
+    rules = {"speed": _speed, "size": _size, "ram": _ram}
+    best = _best(prices, rules[objective] if objective in rules else _balance(prices))
     plans = [planned(chosen(graph, best))]
     if objective == "ram" and plans[0].arena_bytes > plans[0].bound_bytes:
         # The bound is not always met: what needs least at each node may pack better.
@@ -86,8 +89,9 @@ def with_candidate(graph: Graph, k: int) -> Graph:
 
 
 def names(node: Node) -> tuple[str, ...]:
-    """What the node's candidates are called: their templates, numbered where two share one."""
-    templates = [kernel.template for kernel in node.candidates]
+    """What the node's candidates are called: their templates, numbered where two share one. Those with packed weights have the
+    bytes too, for their cycles depend on the weights' values."""
+    templates = [f"{k.template} {k.constant_bytes}" if k.packed else k.template for k in node.candidates]
     return tuple(t if templates.count(t) == 1 else f"{t}#{templates[: i + 1].count(t)}" for i, t in enumerate(templates))
 
 
@@ -114,7 +118,7 @@ def _prices(graph: Graph, measured: Measured) -> list[list[_Price]]:
         offered = node.candidates or ((node.kernel,) if node.kernel else ())
         cycles = _cycles(node, offered, measured.get(signature(node, graph), {}) if len(offered) > 1 else {})
         rows = zip(offered, cycles, needs, strict=False)  # `needs` has as many as the node with most candidates
-        prices.append([_Price(spent, kernel.constant_bytes, need[n]) for kernel, spent, need in rows])
+        prices.append([_Price(spent, kernel.constant_bytes, need[n], kernel.packed) for kernel, spent, need in rows])
     return prices
 
 
@@ -129,10 +133,12 @@ def _cycles(node: Node, offered: Sequence[Kernel], measured: Mapping[str, int]) 
 def _lean_enough(prices: list[list[_Price]]) -> list[list[_Price]]:
     """`prices` with those kernels made impossible that lift the arena out of ARENA_GROWTH."""
     limit = ARENA_GROWTH * max((min(p.arena for p in offered) for offered in prices if offered), default=0)
-    return [
-        [p if p.arena <= max(limit, min(q.arena for q in offered)) else _Price(NEVER, NEVER, NEVER) for p in offered]
-        for offered in prices
-    ]
+    return _only(prices, lambda p, offered: p.arena <= max(limit, min(q.arena for q in offered)))
+
+
+def _only(prices: list[list[_Price]], allowed: Callable[[_Price, list[_Price]], bool]) -> list[list[_Price]]:
+    """`prices` with those kernels made impossible that are not `allowed` among their node's."""
+    return [[p if allowed(p, offered) else _Price(NEVER, NEVER, NEVER, p.packed) for p in offered] for offered in prices]
 
 
 def _total(prices: list[list[_Price]], choice: Choice) -> tuple[int, int, int]:
@@ -158,14 +164,24 @@ def _ram(cycles: int, flash: int, arena: int) -> Score:
 
 
 def _balance(prices: list[list[_Price]]) -> Callable[[int, int, int], Score]:
-    _, smallest, _ = _total(prices, [_least(offered, _flash) for offered in prices])
+    usual = _only(prices, lambda p, _: not p.packed)
+    _, smallest, _ = _total(usual, [_least(offered, _flash) for offered in usual])
     limit = FLASH_GROWTH * (CODE + smallest)
 
-    def balanced(cycles: int, flash: int, arena: int) -> Score:
-        possible = CODE + flash <= limit
+    def balanced(cycles: int, flash: int, arena: int, latest: float = inf) -> Score:
+        possible = CODE + flash <= limit and cycles <= latest
         return (TIME_WEIGHT * log(max(1, cycles)) + log(CODE + flash) if possible else inf), arena, cycles
 
-    return balanced
+    if usual == prices:
+        return balanced
+    cycles, _, _ = _total(usual, _best(usual, balanced))
+    return partial(balanced, latest=SLOWER * cycles)
+
+
+def _best(prices: list[list[_Price]], rule: Callable[[int, int, int], Score]) -> Choice:
+    """The best by `rule` that is found from four starts."""
+    starts = [[_least(offered, of) for offered in prices] for of in (_default, _time, _flash, _arena)]
+    return min((_descend(prices, start, rule) for start in starts), key=lambda c: rule(*_total(prices, c)))
 
 
 def _descend(prices: list[list[_Price]], start: Choice, rule: Callable[[int, int, int], Score]) -> Choice:

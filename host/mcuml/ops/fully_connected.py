@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml import floats, halves, lanes
+from mcuml import floats, halves, lanes, sparse
 from mcuml.elementwise import known_activation
 from mcuml.geometry import Axis
 from mcuml.graph import Constant, Graph, Kernel, Node
@@ -69,10 +69,25 @@ class FullyConnected(Operator):
             return hybrid_kernel(node, graph, filters, pixel, pixel, self.activation, self.asymmetric, source.elements // depth)
         return dense(node, graph, weights.data, self.activation, self.int32_sums)
 
+    def candidates(self, node: Node, graph: Graph) -> tuple[Kernel, ...]:
+        usual = self.lower(node, graph)
+        return usual, *sparse.dense(node, graph, usual, multipliers(node, graph))
+
+
+def multipliers(node: Node, graph: Graph) -> list[float]:
+    """Each row's real multiplier, none of float activations. GetQuantizedConvolutionMultipler: the product of the input's and of
+    the weights' scale is a float where that is one for all, unlike a convolution's."""
+    source, weights, _, output = weighted(node, graph)
+    if source.dtype == "float32":
+        return []
+    if weights.quant is not None and weights.quant.per_tensor:
+        return [float(np.float32(source.scale) * np.float32(weights.scale)) / output.scale] * output.shape[-1]
+    return channel_scales(source, weights, output)
+
 
 def dense(node: Node, graph: Graph, matrix: np.ndarray, activation: str, int32_sums: bool = False) -> Kernel:
     """The kernel that multiplies `matrix` (N, K) with each K elements of the node's input; scales and bias are its own."""
-    source, weights, bias, output = weighted(node, graph)
+    source, _, bias, output = weighted(node, graph)
     rows, depth = matrix.shape
     params: dict[str, Any] = {"batch": source.elements // depth, "depth": depth, "rows": rows}
     macs = source.elements // depth * matrix.size
@@ -81,10 +96,7 @@ def dense(node: Node, graph: Graph, matrix: np.ndarray, activation: str, int32_s
         if depth > 1 and halves.is_half(graph, matrix):
             return halves.dense(params | {"low": low, "high": high}, matrix, bias_f32(bias, rows), macs)
         return floats.dense(params, matrix, (low, high), bias_f32(bias, rows), macs)
-    real = [] if source.dtype == "float32" else channel_scales(source, weights, output)
-    if weights.quant is not None and weights.quant.per_tensor:
-        # GetQuantizedConvolutionMultipler: the product of the two scales is a float, unlike a convolution's.
-        real = [float(np.float32(source.scale) * np.float32(weights.scale)) / output.scale] * rows
+    real = multipliers(node, graph)
     if source.dtype == "int8":
         scaling = lanes.requantization(None if bias is None else bias.data, real)
         reach = lanes.reach(source.zero_point)
