@@ -89,8 +89,12 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
     if counts_cycles(board):
         progress("build for the layers' cycles")
         profiled = build.build_firmware(files, board, profile=True)
-    latency, memory, cycles = _measure(image, profiled, plan, data, request, progress)
-    outputs = _on_board(image, plan, data, request.board_samples, progress)
+    latency, memory = measure(image, plan, data, progress, request.runs)
+    cycles = None
+    if profiled is not None:
+        progress("count the layers' cycles")
+        cycles = simulated.layer_cycles(profiled, plan.graph.sha256, data.raw(0))
+    outputs = on_board(image, plan, data, request.board_samples, progress)
     host = _on_host(files, plan, data, progress) if len(data) > len(outputs) else []
     verify = expected = None
     if oracle is not None:
@@ -132,18 +136,18 @@ def _check_labels(data: Dataset, graph: Graph) -> None:
         )
 
 
-def _measure(
-    image: Image, profiled: Image | None, plan: Plan, data: Dataset, request: Request, progress: Progress
-) -> tuple[results.Latency | None, results.Memory, tuple[int, ...] | None]:
-    """Count `runs` inferences, each on another sample, and one more layer by layer; read the stack's high-water mark. Without
-    `profiled` the core has no cycle model, and nothing is counted."""
-    board = request.board
-    runs: list[int] = []
+def measure(
+    image: Image, plan: Plan, data: Dataset, progress: Progress, runs: int = 1
+) -> tuple[results.Latency | None, results.Memory]:
+    """Count `runs` inferences on the virtual board, each on another sample; read the stack's high-water mark. A core without a
+    cycle model has no latency."""
+    board = image.board
+    counted: list[int] = []
     with simulated.session(image, plan.graph.sha256) as session:
-        for n in range(request.runs):
-            progress("count cycles", n, request.runs)
+        for n in range(runs):
+            progress("count cycles", n, runs)
             session.load_input(*data.raw(n % len(data)))
-            runs += session.infer(1).runs
+            counted += session.infer(1).runs
         used = session.memory()
     memory = results.Memory(
         flash_bytes=image.flash_bytes,
@@ -153,17 +157,15 @@ def _measure(
         arena_bytes=plan.arena_bytes,
         stack_bytes=used.stack_used or None,
     )
-    if profiled is None:
-        return None, memory, None
-    progress("count the layers' cycles")
-    cycles = simulated.layer_cycles(profiled, plan.graph.sha256, data.raw(0))
-    median = sorted(runs)[(len(runs) - 1) // 2]
+    if not counts_cycles(board):
+        return None, memory
+    median = sorted(counted)[(len(counted) - 1) // 2]
     waits = _with_waits(image, plan, data) if board.flash.wait_states else None
     latency = results.Latency(
-        kind="estimated", cycles=median, ms=round(1000 * (waits or median) / board.clock_hz, 4), runs=runs,
+        kind="estimated", cycles=median, ms=round(1000 * (waits or median) / board.clock_hz, 4), runs=counted,
         method=METHOD + (WAITS if waits else ""), board_cycles=waits, error=board.cycle_error,
     )  # fmt: skip
-    return latency, memory, cycles
+    return latency, memory
 
 
 def _with_waits(image: Image, plan: Plan, data: Dataset) -> int:
@@ -173,7 +175,7 @@ def _with_waits(image: Image, plan: Plan, data: Dataset) -> int:
         return session.infer(2).runs[-1]
 
 
-def _on_board(image: Image, plan: Plan, data: Dataset, count: int, progress: Progress) -> Samples:
+def on_board(image: Image, plan: Plan, data: Dataset, count: int, progress: Progress) -> Samples:
     """Outputs of the first `count` samples on the virtual board, running free."""
     outputs, total = [], min(count, len(data))
     with simulated.session(image, plan.graph.sha256, count=False) as session:

@@ -91,7 +91,7 @@ def load(path: Path, tensors: Sequence[Tensor], labels: Path | None = None, limi
             f"Its name ends in '{path.suffix}'.",
             "Give a .npy, .npz or .zip file, or a folder.",
         )
-    inputs = tuple(_as_input(array, tensor, f"{path}", limit) for array, tensor in zip(values, tensors, strict=True))
+    inputs = tuple(as_input(array, tensor, f"{path}", limit) for array, tensor in zip(values, tensors, strict=True))
     count = len(inputs[0])
     if any(len(array) != count for array in inputs):
         raise RequestError(f"{path}: the inputs differ in length.", f"{[len(array) for array in inputs]} samples.", "")
@@ -219,8 +219,9 @@ def _as_labels(labels: np.ndarray, count: int, path: Path, limit: int | None) ->
     return labels
 
 
-def _as_input(array: np.ndarray, tensor: Tensor, where: str, limit: int | None) -> np.ndarray:
-    """(n, *tensor.shape) in the tensor's dtype. Raises RequestError on a shape or type that does not match."""
+def as_input(array: np.ndarray, tensor: Tensor, where: str, limit: int | None = None) -> np.ndarray:
+    """The first `limit` rows of `array` as (n, *tensor.shape) in the tensor's dtype, by the rules above; `where` stands for the
+    data in messages. Raises RequestError on a shape or type that does not match."""
 
     if array.shape == tensor.shape:
         array = array[None]

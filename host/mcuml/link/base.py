@@ -10,10 +10,12 @@ from typing import Literal
 class Link(ABC):
     """A byte stream to one device; a context manager that closes it.
 
-    name: "virtual", "serial", "qemu", "renode"; kind: whether its cycles are "measured" or "estimated"."""
+    name: "virtual", "serial", "qemu", "renode"; kind: whether its cycles are "measured" or "estimated"; patience: how many times
+    as long as a board it may take to answer."""
 
     name: str
     kind: Literal["measured", "estimated"]
+    patience: float = 1.0
 
     @abstractmethod
     def write(self, data: bytes) -> None:

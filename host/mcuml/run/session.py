@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from mcuml.errors import LinkError
@@ -26,6 +26,10 @@ class Limits:
     reply_s: float = 5.0
     run_s: float = 60.0
     attempts: int = 4
+
+    def times(self, factor: float) -> Limits:
+        """The same with all waits `factor` times as long."""
+        return replace(self, wake_s=self.wake_s * factor, reply_s=self.reply_s * factor, run_s=self.run_s * factor)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Session:
     """A conversation with one device over `link`. All methods raise LinkError when the device does not answer as it should."""
 
     def __init__(self, link: Link, limits: Limits | None = None):
-        self.link, self.limits = link, limits or Limits()
+        self.link, self.limits = link, limits or Limits().times(link.patience)
         self._pending = b""
         self._identity: Identity | None = None
 
