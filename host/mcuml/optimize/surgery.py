@@ -38,11 +38,10 @@ def replace(model: Any, chains: Mapping[str, Sequence[Piece]]) -> Any:
     weights: dict[str, Sequence[np.ndarray]] = {layer.name: layer.get_weights() for layer in model.layers}
     layers: list[dict[str, Any]] = []
     for entry in config["layers"]:
-        entry = {key: value for key, value in entry.items() if key != "build_config"}  # shapes may differ in the copy
         if entry["name"] in chains:
             layers += _chain(entry, chains[entry["name"]], weights)
         else:
-            layers.append(entry)
+            layers.append(dict(entry))
     gone = {e["name"]: e["inbound_nodes"] for e in config["layers"] if e["name"] in chains and not chains[e["name"]]}
     for entry in layers:
         entry["inbound_nodes"] = _redirected(entry["inbound_nodes"], gone)

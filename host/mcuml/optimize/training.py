@@ -11,21 +11,34 @@ from mcuml.optimize import frameworks
 from mcuml.optimize.steps import Context
 
 
+def ends_in_softmax(model: Any) -> bool:
+    """Whether the outputs are probabilities; else they are logits."""
+    keras = frameworks.keras()
+    last = model.layers[-1]
+    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
+
+
 def loss_of(model: Any) -> Any:
     """Sparse cross-entropy, from logits unless the model ends in a softmax."""
-    keras = frameworks.keras()
-    activation = getattr(model.layers[-1], "activation", None)
-    ends_in_softmax = isinstance(model.layers[-1], keras.layers.Softmax) or activation is keras.activations.softmax
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax)
+    return frameworks.keras().losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model))
 
 
 def fit(
-    model: Any, context: Context, step: str, epochs: int, batch: int, learning_rate: float, callbacks: tuple[Any, ...] = ()
+    model: Any,
+    context: Context,
+    step: str,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    callbacks: tuple[Any, ...] = (),
+    loss: Any = None,
+    targets: np.ndarray | None = None,
 ) -> None:
-    """Train `model` in place on context.data.train. Raises CheckError, naming `step`, when the loss is no number."""
+    """Train `model` in place on context.data.train. A `loss` of its own takes `targets`, one row per sample, instead of the
+    labels. Raises CheckError, naming `step`, when the loss is no number."""
     keras: Any = frameworks.keras()
     frameworks.seed_everything(context.seed)
-    model.compile(optimizer=keras.optimizers.Adam(learning_rate), loss=loss_of(model), steps_per_execution=16)
+    model.compile(optimizer=keras.optimizers.Adam(learning_rate), loss=loss or loss_of(model), steps_per_execution=16)
 
     class Watch(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -37,5 +50,5 @@ def fit(
                 )
             context.progress(f"{step}: epoch {epoch + 1} of {epochs}, loss {logs['loss']:.4f}", (epoch + 1) / epochs)
 
-    train = context.data.train
-    model.fit(train.x, train.y, batch_size=batch, epochs=epochs, verbose=0, callbacks=[Watch(), *callbacks])
+    x, y = context.data.train.x, context.data.train.y if targets is None else targets
+    model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0, callbacks=[Watch(), *callbacks])

@@ -60,7 +60,7 @@ def _foldings(model: Any) -> dict[str, list[surgery.Piece]]:
     for layer in model.layers:
         reader = wires.only_reader(layer.name)
         norm = model.get_layer(reader) if reader else None
-        if layer.name in chains or not isinstance(norm, keras.layers.BatchNormalization):
+        if not isinstance(norm, keras.layers.BatchNormalization):
             continue
         if kernels.sides(layer) is None or layer.activation is not keras.activations.linear:
             continue

@@ -1,0 +1,67 @@
+"""Distill: train a small model towards what the baseline thinks of each sample, not only towards its label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from mcuml.errors import ModelError
+from mcuml.optimize import frameworks, surgery, training
+from mcuml.optimize.steps import CLUSTERED, Context, Step
+
+TINY = 1e-7  # a probability below it counts as this, so that its logarithm is a number
+
+
+class Distill(Step):
+    """Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network (arXiv 1503.02531), section 2: with logits s of
+    the model and t of its teacher (the recipe's baseline of the same seed) and temperature T, the loss of a sample is
+    alpha CE(label, softmax s) + (1 - alpha) T^2 KL(softmax(t / T) || softmax(s / T)). The teacher sees the training data
+    once. Zeros of pruned weights stay zero."""
+
+    name = "distill"
+    summary = "train towards the baseline's outputs: a repair of what earlier steps lost"
+    refuses: ClassVar[Mapping[str, str]] = {
+        CLUSTERED: "training moves apart the weights that share a value; distill first, or cluster last",
+    }
+    rank = 60
+
+    alpha: float = Field(default=0.3, ge=0, le=1)  # weight of the labels; the rest is the teacher's
+    temperature: float = Field(default=4.0, gt=0, le=100)
+    epochs: int = Field(default=10, ge=1, le=10_000)
+    batch: int | None = Field(default=None, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+
+    def apply(self, model: Any, context: Context) -> Any:
+        student, train = surgery.replace(model, {}), context.data.train
+        teacher = context.teacher()
+        if teacher.output_shape != student.output_shape:
+            raise ModelError(
+                f"{self.name}: the model has outputs of shape {student.output_shape}, its teacher of {teacher.output_shape}.",
+                "",
+                "A model can only learn from one with the same classes.",
+            )
+        outputs = teacher.predict(train.x, batch_size=256, verbose=0)
+        logits = np.log(np.maximum(outputs, TINY)) if training.ends_in_softmax(teacher) else outputs
+        targets = np.concatenate([train.y[:, None], logits], axis=1).astype(np.float32)
+        batch = self.batch or context.batch
+        training.fit(
+            student, context, self.name, self.epochs, batch, self.learning_rate, loss=self.loss(student), targets=targets
+        )
+        return student
+
+    def loss(self, student: Any) -> Callable[[Any, Any], Any]:
+        """The loss above: of targets (n, 1 + classes), the label and then the teacher's logits, and outputs (n, classes)."""
+        tf, softmax = frameworks.tensorflow(), training.ends_in_softmax(student)
+
+        def loss(targets: Any, outputs: Any) -> Any:
+            labels, taught = tf.cast(targets[:, 0], tf.int32), targets[:, 1:] / self.temperature
+            logits = tf.math.log(tf.maximum(outputs, TINY)) if softmax else outputs
+            hard = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            apart = tf.nn.log_softmax(taught) - tf.nn.log_softmax(logits / self.temperature)
+            soft = tf.reduce_sum(tf.nn.softmax(taught) * apart, axis=-1)
+            return self.alpha * hard + (1 - self.alpha) * self.temperature**2 * soft
+
+        return loss

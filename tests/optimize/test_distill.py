@@ -1,0 +1,91 @@
+"""distill: the loss is the paper's formula, a student learns from its teacher alone, and what must not change does not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="mcuml[optimize] is not installed")
+
+import made
+
+from mcuml.errors import ModelError, RequestError
+from mcuml.optimize import frameworks, recipe
+from mcuml.optimize.data import Split
+from mcuml.optimize.steps.distill import Distill
+
+keras = frameworks.keras()
+L = keras.layers
+
+
+def softmax(logits):
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+def net(width, ends=None, classes=made.CLASSES, seed=1):
+    keras.utils.set_random_seed(seed)
+    x = keras.Input((8, 8, 1))
+    y = L.Dense(classes, activation=ends)(L.Dense(width, activation="relu")(L.Flatten()(x)))
+    return keras.Model(x, y)
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    model, train = net(24), made.data(512).train
+    model.compile(keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(train.x, train.y, epochs=8, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("ends", [None, "softmax"])
+@pytest.mark.parametrize(("alpha", "temperature"), [(0.3, 4.0), (0.0, 1.0), (1.0, 2.0)])
+def test_the_loss_is_the_formula(alpha, temperature, ends):
+    rng = np.random.default_rng(0)
+    labels, student, taught = rng.integers(0, 4, 9), rng.normal(size=(9, 4)), rng.normal(size=(9, 4))
+    hard = -np.log(softmax(student))[np.arange(9), labels]
+    p = softmax(taught / temperature)
+    apart = np.log(p / softmax(student / temperature))
+    wanted = alpha * hard + (1 - alpha) * temperature**2 * (p * apart).sum(axis=1)
+    loss = Distill(alpha=alpha, temperature=temperature).loss(net(2, ends))
+    outputs = softmax(student) if ends else student
+    given = loss(np.column_stack([labels, taught]).astype(np.float32), outputs.astype(np.float32))
+    np.testing.assert_allclose(given, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("ends", [None, "softmax"])
+def test_a_student_learns_from_its_teacher_alone(teacher, ends):
+    """With alpha 0 labels do not matter: they are made wrong here."""
+    context = made.context(teacher)
+    wrong = Split(context.data.train.x, (context.data.train.y + 1) % made.CLASSES)
+    student, before = net(12, ends), teacher.get_weights()
+    started = student.get_weights()
+    learned = Distill(alpha=0, epochs=12, learning_rate=1e-2).apply(
+        student, replace(context, data=replace(context.data, train=wrong))
+    )
+    assert made.accuracy(teacher, context.data.validation) > 0.9
+    assert made.accuracy(learned, context.data.validation) > 0.85
+    for a, b in zip([*started, *before], [*student.get_weights(), *teacher.get_weights()], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_teacher_of_probabilities_teaches_the_same():
+    teacher = net(6, "softmax")
+    logits = keras.models.clone_model(teacher)
+    logits.set_weights(teacher.get_weights())
+    logits.layers[-1].activation = keras.activations.linear
+    logits = keras.models.clone_model(logits)
+    logits.set_weights(teacher.get_weights())
+    one, two = (Distill(epochs=1).apply(net(3), made.context(t, count=64)).get_weights() for t in (teacher, logits))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_other_classes_are_refused():
+    with pytest.raises(ModelError, match=r"distill: the model has outputs of shape \(None, 3\), its teacher of \(None, 4\)"):
+        Distill(epochs=1).apply(net(3, classes=3), made.context(net(3)))
+
+
+def test_in_a_recipe():
+    assert recipe.parse("separable+distill(alpha=0.5)+int8").steps[1] == Distill(alpha=0.5)
+    with pytest.raises(RequestError, match="distill does not take alpha = '2'"):
+        recipe.parse("distill(alpha=2)+int8")
