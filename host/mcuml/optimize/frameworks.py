@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from functools import cache
 from typing import Any
 
 from mcuml.errors import RequestError
+from mcuml.optimize.silence import silence
 
 EXTRA = "pip install 'mcuml[optimize]'"
 
@@ -25,7 +27,8 @@ def tensorflow() -> Any:
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        import tensorflow as tf
+        with silence():  # its CUDA plug-ins log before TF_CPP_MIN_LOG_LEVEL is read
+            import tensorflow as tf
     except ImportError as error:
         raise _missing("TensorFlow", error) from error
     tf.get_logger().setLevel("ERROR")
@@ -52,6 +55,13 @@ def tfmot() -> Any:
     except ImportError as error:
         raise _missing("tensorflow_model_optimization", error) from error
     return tensorflow_model_optimization
+
+
+@cache
+def lite(name: str) -> Any:
+    """The module tensorflow.lite.NAME: parts of the converter and of the file format that tf.lite does not show."""
+    tensorflow()
+    return importlib.import_module(f"tensorflow.lite.{name}")
 
 
 def seed_everything(seed: int) -> None:
