@@ -67,6 +67,7 @@ USERS = {  # library -> the modules (or packages) that may import it
     "tf_keras": ("optimize", "search"),
     "tensorflow_model_optimization": ("optimize", "search"),
     "PIL": ("optimize.images",),
+    "h5py": ("optimize.sources", "optimize.stored"),
     "typer": ("cli",),
     "rich": ("tables", "report", "layer_report", "fit_report", "cli"),
 }
