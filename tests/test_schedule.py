@@ -120,6 +120,18 @@ def test_what_packed_weights_save_does_not_forbid_dense_ones() -> None:
     assert taken(one(usual, packed)) == "usual"
 
 
+def test_packed_weights_that_do_not_pack_into_the_arena_are_given_up() -> None:
+    """Each of two layers alone would fit the arena with its scratch, and what lies between them keeps it from packing so."""
+    tensors = tuple(Tensor(f"t{n}", "int8", (size,)) for n, size in enumerate((1000, 600, 400, 600, 1000)))
+
+    def both(scratch: int) -> tuple[Kernel, Kernel]:
+        return offer("usual", 40_000, 100_000), replace(offer("packed", 8000, 100_100, scratch), packed=True)
+
+    nodes = tuple(Node("OP", None, (n,), (n + 1,), n, both(0)[0], both(1000 - 400)) for n in range(4))
+    made = schedule(Graph("long", tensors, nodes, (0,), (4,)))
+    assert made.arena_bytes <= ARENA_GROWTH * schedule(Graph("long", tensors, nodes, (0,), (4,)), "ram").arena_bytes
+
+
 def test_scratch_away_from_the_peak_costs_nothing() -> None:
     quick, plain = offer("quick", 40, 10, scratch=500), offer("plain", 40, 1000)
     tensors = tuple(Tensor(f"t{n}", "int8", (size,)) for n, size in enumerate((2000, 2000, 100, 100)))

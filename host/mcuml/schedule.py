@@ -67,9 +67,8 @@ def schedule(graph: Graph, objective: str = BALANCED, measured: Measured | None 
     graph = first.graph  # in its better order
     prices = _prices(graph, measured or {})
     if objective == BALANCED:
-        prices = _lean_enough(prices)
-    rules = {"speed": _speed, "size": _size, "ram": _ram}
-    best = _best(prices, rules[objective] if objective in rules else _balance(prices))
+        return replace(_balanced(graph, prices), objective=objective)
+    best = _best(prices, {"speed": _speed, "size": _size, "ram": _ram}[objective])
     plans = [planned(chosen(graph, best))]
     if objective == "ram" and plans[0].arena_bytes > plans[0].bound_bytes:
         # The bound is not always met: what needs least at each node may pack better.
@@ -163,19 +162,29 @@ def _ram(cycles: int, flash: int, arena: int) -> Score:
     return arena, cycles, flash
 
 
-def _balance(prices: list[list[_Price]]) -> Callable[[int, int, int], Score]:
+def _balanced(graph: Graph, prices: list[list[_Price]]) -> Plan:
+    """The plan without packed weights, or, where that has a better score and about the same arena, with some."""
+    prices = _lean_enough(prices)
     usual = _only(prices, lambda p, _: not p.packed)
     _, smallest, _ = _total(usual, [_least(offered, _flash) for offered in usual])
     limit = FLASH_GROWTH * (CODE + smallest)
 
-    def balanced(cycles: int, flash: int, arena: int, latest: float = inf) -> Score:
+    def rule(cycles: int, flash: int, arena: int, latest: float = inf) -> Score:
         possible = CODE + flash <= limit and cycles <= latest
         return (TIME_WEIGHT * log(max(1, cycles)) + log(CODE + flash) if possible else inf), arena, cycles
 
-    if usual == prices:
-        return balanced
-    cycles, _, _ = _total(usual, _best(usual, balanced))
-    return partial(balanced, latest=SLOWER * cycles)
+    dense = _best(usual, rule)
+    made = planned(chosen(graph, dense))
+    cycles, _, _ = _total(usual, dense)
+    choice = list(dense) if usual == prices else _best(prices, partial(rule, latest=SLOWER * cycles))
+    while taken := [n for n, offered in enumerate(prices) if offered and offered[choice[n]].packed]:
+        tried = planned(chosen(graph, choice))
+        if tried.arena_bytes <= ARENA_GROWTH * made.arena_bytes:
+            return tried
+        # Scratch of many layers may not pack as it would for each alone: the largest goes.
+        largest = max(taken, key=lambda n: graph.nodes[n].candidates[choice[n]].scratch)
+        choice[largest] = dense[largest]
+    return made
 
 
 def _best(prices: list[list[_Price]], rule: Callable[[int, int, int], Score]) -> Choice:

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from mcuml import ops, passes, render, tflite
-from mcuml.graph import Graph, Node, Tensor
+from mcuml.graph import Node, Tensor
 from mcuml.plan import Plan, plan
 from ops.builds import Host, Simulated, build
 
@@ -92,11 +92,11 @@ def lowered(data: bytes, optimized: bool = False, template: str = "") -> Any:
         path.write_bytes(data)
         graph = tflite.load(path)
         graph = ops.lower(passes.run(graph) if optimized else graph)
-        return replace(graph, nodes=tuple(_wanted(node, graph, template) for node in graph.nodes)) if template else graph
+        return replace(graph, nodes=tuple(_wanted(node, template) for node in graph.nodes)) if template else graph
 
 
-def _wanted(node: Node, graph: Graph, template: str) -> Node:
-    found = [kernel for kernel in node.attrs.candidates(node, graph) if kernel.template == template]
+def _wanted(node: Node, template: str) -> Node:
+    found = [kernel for kernel in node.candidates if kernel.template == template]
     return replace(node, kernel=found[0]) if found else node
 
 

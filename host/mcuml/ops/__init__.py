@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from mcuml.cost import estimated
 from mcuml.errors import ModelError, RequestError
 from mcuml.graph import ABSENT, Graph, Kernel, Node, Tensor, describe
+from mcuml.unpack import unpacked
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,9 @@ def lower(graph: Graph) -> Graph:
                 tensors.append(Tensor(f"state of operator {first}", "int32", (-(-size // 4),), variable=True))
             node = replace(node, inputs=(*node.inputs, states[first]))
             graph = replace(graph, tensors=tuple(tensors))
-        candidates = tuple(estimated(node, graph, kernel) for kernel in node.attrs.candidates(node, graph))
+        offered = [estimated(node, graph, kernel) for kernel in node.attrs.candidates(node, graph)]
+        own = any(kernel.packed for kernel in offered)  # reads packed weights as they lie, which is better
+        candidates = (*offered, *(packed for kernel in offered if not own for packed in unpacked(kernel)))
         nodes.append(replace(node, kernel=candidates[0], candidates=candidates))
     return replace(graph, nodes=tuple(nodes))
 
