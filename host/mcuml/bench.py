@@ -58,6 +58,10 @@ class Bench:
 Oracle = Callable[[Path, Samples], tuple[str, Samples]]  # (model file, inputs) -> (its name and version, outputs)
 
 
+def silent(stage: str, done: int | None = None, total: int | None = None) -> None:
+    """Progress that nobody watches."""
+
+
 def firmware_files(plan: Plan, board: Board) -> dict[str, str]:
     """All that build_firmware() takes: the generated model and the firmware's configuration."""
     graph = plan.graph
@@ -95,7 +99,7 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
         progress("count the layers' cycles")
         cycles = simulated.layer_cycles(profiled, plan.graph.sha256, data.raw(0))
     outputs = on_board(image, plan, data, request.board_samples, progress)
-    host = _on_host(files, plan, data, progress) if len(data) > len(outputs) else []
+    host = on_host(files, plan, data, progress) if len(data) > len(outputs) else []
     verify = expected = None
     if oracle is not None:
         progress("ask the oracle")
@@ -187,7 +191,7 @@ def on_board(image: Image, plan: Plan, data: Dataset, count: int, progress: Prog
     return outputs
 
 
-def _on_host(files: dict[str, str], plan: Plan, data: Dataset, progress: Progress) -> Samples:
+def on_host(files: dict[str, str], plan: Plan, data: Dataset, progress: Progress) -> Samples:
     """Outputs of all samples on a host build of the same C."""
     progress("build for the host")
     outputs = []

@@ -17,8 +17,9 @@ def prepare(path: Path, objective: str = BALANCED, measured: Measured | None = N
     return schedule(lowered(path), objective, measured)
 
 
-def lowered(path: Path) -> Graph:
-    """The graph of the model file at `path` after the passes, each node with its candidates. Raises as prepare() does."""
+def lowered(path: Path, without: str = "") -> Graph:
+    """The graph of the model file at `path` after the passes (but the one named `without`), each node with its candidates.
+    Raises as prepare() does."""
     graph = tflite.load(path)
-    graph = passes.run(graph)
+    graph = passes.run(graph, without)
     return verify(ops.lower(graph), "kernel selection")

@@ -203,8 +203,8 @@ def _on_board(plan: Plan, target: Board, data: Dataset, expected: tuple[str, ben
         image = build.build_firmware(bench.firmware_files(plan, target), target)
     except FitError as error:
         return OnBoard(board=target.name, fits=False, overshoot=error.what)
-    latency, memory = bench.measure(image, plan, data, _silent)
-    outputs = bench.on_board(image, plan, data, len(data), _silent)
+    latency, memory = bench.measure(image, plan, data, bench.silent)
+    outputs = bench.on_board(image, plan, data, len(data), bench.silent)
     verified = bench.compare(expected[0], outputs, [], expected[1], plan.graph) if expected else None
     return OnBoard(
         board=target.name,
@@ -216,7 +216,3 @@ def _on_board(plan: Plan, target: Board, data: Dataset, expected: tuple[str, ben
         samples=len(data) if verified else None,
         oracle=verified.oracle if verified else None,
     )
-
-
-def _silent(stage: str, done: int | None = None, total: int | None = None) -> None:
-    """A candidate is a step of the runner's progress, not one of its own."""
