@@ -79,6 +79,14 @@ def test_nearest_in_outputs_loses_less_of_them():
     assert lost["outputs"] < 0.5 * lost["weights"], lost
 
 
+def test_nearest_in_outputs_keeps_their_mean():
+    model = chain(L.Flatten(), L.Dense(32, bias_initializer="random_normal"))
+    x = made.context().data.train.x[:100]
+    after = thinner(model, keep=0.2, samples=100)(x).numpy()
+    np.testing.assert_allclose(after.mean(axis=0), model(x).numpy().mean(axis=0), atol=1e-5)
+    assert np.abs(after - model(x).numpy()).max() > 0.1
+
+
 def test_layers_that_would_not_shrink_are_left_and_none_is_refused():
     model = chain(L.Conv2D(16, 3, name="conv"), L.Conv2D(2, 1, name="few"), L.Flatten(), L.Dense(1, name="one"))
     names = [layer.name for layer in thinner(model, layers="all", keep=0.2).layers[1:]]

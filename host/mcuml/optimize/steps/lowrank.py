@@ -11,6 +11,7 @@ from pydantic import Field
 from mcuml.optimize import frameworks, surgery, training
 from mcuml.optimize.steps import CLUSTERED, QUANTIZED, SPARSE, Context, Step
 
+EVEN = 1e-6  # the least norm that a term is balanced to: both factors of a term have the same, so that both learn
 ENOUGH = 50_000  # outputs for a covariance: a convolution has many per sample
 
 
@@ -72,8 +73,9 @@ class Lowrank(Step):
         covariance = np.cov(outputs, rowvar=False).reshape(len(mean), len(mean))
         _, s, vt = np.linalg.svd(covariance)
         r = self._rank(matrix, s)
-        within = vt[:r].T @ vt[:r]
-        return matrix @ vt[:r].T, vt[:r], within @ (bias - mean) + mean
+        first, second = matrix @ vt[:r].T, vt[:r]
+        root = np.sqrt(np.maximum(np.linalg.norm(first, axis=0), EVEN))
+        return first / root, second * root[:, None], second.T @ second @ (bias - mean) + mean
 
     def _rank(self, matrix: np.ndarray, energies: np.ndarray) -> int:
         if self.budget == "weights":
