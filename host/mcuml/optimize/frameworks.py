@@ -26,6 +26,7 @@ def tensorflow() -> Any:
         )
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on some CPUs, where training then takes 3 times as long
     try:
         with silence():  # its CUDA plug-ins log before TF_CPP_MIN_LOG_LEVEL is read
             import tensorflow as tf

@@ -41,11 +41,12 @@ def replace(model: Any, chains: Mapping[str, Sequence[Piece]]) -> Any:
         if entry["name"] in chains:
             layers += _chain(entry, chains[entry["name"]], weights)
         else:
-            layers.append(dict(entry))
+            # tfmot's layers would be built, with all their variables, by build_config and then once more
+            layers.append({key: value for key, value in entry.items() if key != "build_config"})
     gone = {e["name"]: e["inbound_nodes"] for e in config["layers"] if e["name"] in chains and not chains[e["name"]]}
     for entry in layers:
         entry["inbound_nodes"] = _redirected(entry["inbound_nodes"], gone)
-    with keras.utils.custom_object_scope(_classes(model)):
+    with _scope(model):
         copy = keras.Model.from_config({**config, "layers": layers, "output_layers": _redirected(config["output_layers"], gone)})
     for layer in copy.layers:
         if weights.get(layer.name):
@@ -168,6 +169,9 @@ def _redirected(value: Any, gone: Mapping[str, Any]) -> Any:
     return value
 
 
-def _classes(model: Any) -> dict[str, type]:
-    """The classes of all layers, wrapped ones too: what a config names and Keras alone does not know."""
-    return {type(part).__name__: type(part) for part in model.submodules}
+def _scope(model: Any) -> Any:
+    """In which the classes of all layers are known, wrapped ones too: a config names them and Keras alone does not know them."""
+    classes = {type(part).__name__: type(part) for part in model.submodules}
+    wrapped = any(kind.__module__.startswith("tensorflow_model_optimization") for kind in classes.values())
+    quantize_scope = frameworks.tfmot().quantization.keras.quantize_scope if wrapped else None
+    return (quantize_scope or frameworks.keras().utils.custom_object_scope)(classes)
