@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml import floats, halves, lanes, sparse
+from mcuml import floats, halves, lanes, palette, sparse
 from mcuml.elementwise import known_activation
 from mcuml.geometry import Axis
 from mcuml.graph import Constant, Graph, Kernel, Node
@@ -71,7 +71,8 @@ class FullyConnected(Operator):
 
     def candidates(self, node: Node, graph: Graph) -> tuple[Kernel, ...]:
         usual = self.lower(node, graph)
-        return usual, *sparse.dense(node, graph, usual, multipliers(node, graph))
+        real = multipliers(node, graph)
+        return usual, *sparse.dense(node, graph, usual, real), *palette.dense(node, graph, usual, real)
 
 
 def multipliers(node: Node, graph: Graph) -> list[float]:
