@@ -17,7 +17,7 @@ from fuzz import judge, sweep
 from mcuml import pio, pipeline, render
 from mcuml.errors import ModelError
 from mcuml.plan import Plan
-from ops import builds, harness, test_sparse, test_unpack
+from ops import builds, harness, test_palette, test_sparse, test_unpack
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "digits" / "digits_int8.tflite"
@@ -102,7 +102,12 @@ def test_random_graphs_run_clean(tmp_path: Path) -> None:
 @cache
 def packed() -> list[harness.Case]:
     """Layers that walk or unpack their weights: a walk must not read behind its input's end."""
-    tables = [value.table for module in (test_sparse, test_unpack) for value in vars(module).values() if hasattr(value, "table")]
+    tables = [
+        value.table
+        for module in (test_sparse, test_palette, test_unpack)
+        for value in vars(module).values()
+        if hasattr(value, "table")
+    ]
     return [table.model(name) for table in tables for name in list(table.cases)[::2]]
 
 

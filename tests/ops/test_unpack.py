@@ -53,6 +53,36 @@ test_matches_litert = compare(
 )
 
 
+CLUSTERED = [  # (input shape, output channels, window, values, a palette per channel)
+    ((1, 7, 6, 16), 12, THREE, 16, True),
+    ((2, 5, 5, 20), 9, THREE, 16, False),
+    ((1, 4, 3, 64), 22, POINT, 7, True),
+    ((1, 9, 8, 7), 30, WIDE, 12, True),
+    ((1, 9, 8, 3), 30, WIDE, 15, False),
+]
+
+
+def make_clustered(rng, shape, channels, window, values, own):
+    x = random_tensor(rng, "x", "int8", shape)
+    layer = conv(rng, x, channels, window)
+    palettes = [np.append(rng.choice(np.arange(1, 128), values - 1, replace=False), 0) for _ in range(channels if own else 1)]
+    filters = [rng.choice(palettes[n % len(palettes)], layer.inputs[1].shape[1:]) for n in range(channels)]
+    layer.inputs[1].data = (np.stack(filters) * rng.choice([-1, 1])).astype(np.int8)
+    layer.outputs[0].scale = (float(x.scale[0] * max(layer.inputs[1].scale) * 900),)
+    return model([layer], [x], layer.outputs)
+
+
+test_clustered = compare(CLUSTERED, make_clustered, template=TEMPLATE)
+
+
+@pytest.mark.parametrize("case", CLUSTERED)
+def test_clustered_weights_are_indices(case):
+    graph = lowered(make_clustered(np.random.default_rng(3), *case))
+    usual, packed = graph.nodes[0].candidates[0], next(k for k in graph.nodes[0].candidates if k.template == TEMPLATE)
+    assert (packed.params["form"], packed.params["own"]) == ("indices", case[4])
+    assert packed.constant_bytes < usual.constant_bytes
+
+
 def make_joined(rng, dtype, what):
     """A convolution and what it is joined with."""
     x = random_tensor(rng, "x", dtype, (1, 8, 8, 16))
