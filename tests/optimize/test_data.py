@@ -142,7 +142,7 @@ def test_take_is_seeded_and_keeps_the_shares(tmp_path: Path) -> None:
     assert rows(small.train) <= rows(whole.train) and rows(small.test) <= rows(whole.test)
     assert small.sha256 == whole.take(train=20, test=5).sha256 != whole.sha256
     assert rows(whole.take(train=20, seed=8).train) != rows(small.train)
-    assert len(whole.take(train=1000).train) == len(whole.train)
+    assert whole.take(train=1000).train is whole.train
     assert len(whole.take(train=2).train) == 2
 
 
@@ -154,6 +154,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {  # id: (arrays, words)
     "label-text": (three(y_test=np.array(["cat"] * 15)), ["test", "labels are <U3"]),
     "label-columns": (three(y_train=np.eye(4)[labels(60)]), ["4 columns", "3 classes"]),
     "label-not-one-hot": (three(y_train=np.full((60, 3), 1 / 3)), ["sample 0", "one-hot"]),
+    "label-two-ones": (three(y_train=np.ones((60, 3))), ["sample 0", "one-hot", "[1.0, 1.0, 1.0]"]),
     "label-count": (three(y_train=labels(59)), ["60 samples", "59 labels"]),
     "nan": (three(x_test=np.r_[np.ones((7, 4, 3)), np.full((8, 4, 3), np.nan)]), ["test", "sample 7", "nan"]),
     "infinity": (three(x_train=np.full((60, 4, 3), np.inf, np.float16)), ["train", "sample 0", "inf"]),
@@ -183,6 +184,17 @@ def test_refuses(case: str, tmp_path: Path) -> None:
         data.load(saved(tmp_path, arrays), SHAPE, CLASSES)
     for word in [*words, "data.npz"]:
         assert word in str(caught.value)
+
+
+def test_one_number_for_samples_of_one_value(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"samples of shape \[\]"):
+        data.load(saved(tmp_path, {"x": np.float32(3), "y": labels(30)}), (1,), CLASSES)
+
+
+def test_a_rare_class_is_in_every_split(tmp_path: Path) -> None:
+    y = np.r_[np.zeros(200, int), np.ones(197, int), np.full(4, 2)]
+    loaded = data.load(saved(tmp_path, {"x": pixels(401), "y": y}), SHAPE, CLASSES)
+    assert [np.bincount(part.y)[2] for part in (loaded.train, loaded.validation, loaded.test)] == [2, 1, 1]
 
 
 def test_channels_first_gets_its_transpose(tmp_path: Path) -> None:
