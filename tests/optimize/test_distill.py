@@ -12,7 +12,9 @@ import made
 from mcuml.errors import ModelError, RequestError
 from mcuml.optimize import frameworks, recipe
 from mcuml.optimize.data import Split
+from mcuml.optimize.steps import CLUSTERED, QUANTIZED, SPARSE
 from mcuml.optimize.steps.distill import Distill
+from mcuml.optimize.steps.qat import quantized
 
 keras = frameworks.keras()
 L = keras.layers
@@ -85,7 +87,37 @@ def test_other_classes_are_refused():
         Distill(epochs=1).apply(net(3, classes=3), made.context(net(3)))
 
 
+def few_values(array):
+    return np.round(array * 4) / 4
+
+
+@pytest.mark.parametrize(("trait", "change"), [(SPARSE, lambda w: w * (np.abs(w) > 0.2)), (CLUSTERED, few_values)])
+def test_what_earlier_steps_left_stays(teacher, trait, change):
+    student = net(24)
+    student.set_weights([change(w) if w.ndim > 1 else w for w in teacher.get_weights()])
+    context = replace(made.context(teacher), traits=frozenset({trait}))
+    learned = Distill(epochs=3, learning_rate=1e-2).apply(student, context)
+    assert made.accuracy(learned, context.data.validation) > 0.85
+    for before, after in zip(student.get_weights(), learned.get_weights(), strict=True):
+        assert np.abs(before - after).max() > 0.01
+        if before.ndim > 1 and trait == SPARSE:
+            assert (before == 0).mean() > 0.2 and not after[before == 0].any()
+        if before.ndim > 1 and trait == CLUSTERED:
+            assert len(np.unique(after)) <= len(np.unique(before)) < 20
+
+
+def test_a_model_of_qat_learns_in_its_own_rounding(teacher):
+    x = keras.Input((8, 8, 1))
+    student = quantized(keras.Model(x, L.Dense(made.CLASSES)(L.Flatten()(x))), "qat")
+    context = replace(made.context(teacher), traits=frozenset({QUANTIZED}))
+    learned = Distill(epochs=8, learning_rate=1e-2).apply(student, context)
+    assert [type(layer) for layer in learned.layers] == [type(layer) for layer in student.layers]
+    assert made.accuracy(learned, context.data.validation) > 0.85
+
+
 def test_in_a_recipe():
     assert recipe.parse("separable+distill(alpha=0.5)+int8").steps[1] == Distill(alpha=0.5)
-    with pytest.raises(RequestError, match="distill does not take alpha = '2'"):
-        recipe.parse("distill(alpha=2)+int8")
+    for wrong in ("alpha=2", "augment=shift", "epochs=0"):
+        setting, _, value = wrong.partition("=")
+        with pytest.raises(RequestError, match=f"distill does not take {setting} = '{value}'"):
+            recipe.parse(f"distill({wrong})+int8")

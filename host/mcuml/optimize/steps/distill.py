@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from mcuml.errors import ModelError
 from mcuml.optimize import frameworks, surgery, training
-from mcuml.optimize.steps import CLUSTERED, Context, Step
+from mcuml.optimize.steps import Context, Step
+from mcuml.optimize.training import Learning
 
 TINY = 1e-7  # a probability below it counts as this, so that its logarithm is a number
 
 
-class Distill(Step):
+class Distill(Learning, Step):
     """Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network (arXiv 1503.02531), section 2: with logits s of
     the model and t of its teacher (the recipe's baseline of the same seed) and temperature T, the loss of a sample is
     alpha CE(label, softmax s) + (1 - alpha) T^2 KL(softmax(t / T) || softmax(s / T)). The teacher sees the training data
-    once. Zeros of pruned weights stay zero."""
+    once. Zeros of pruned weights stay zero, shared values of clustered ones shared, and ranges of qat go on learning."""
 
     name = "distill"
     summary = "train towards the baseline's outputs: a repair of what earlier steps lost"
-    refuses: ClassVar[Mapping[str, str]] = {
-        CLUSTERED: "training moves apart the weights that share a value; distill first, or cluster last",
-    }
     rank = 60
 
     alpha: float = Field(default=0.3, ge=0, le=1)  # weight of the labels; the rest is the teacher's
     temperature: float = Field(default=4.0, gt=0, le=100)
     epochs: int = Field(default=10, ge=1, le=10_000)
-    batch: int | None = Field(default=None, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    augment: Literal["none"] = "none"  # the teacher's outputs are those of the samples as they are
 
     def apply(self, model: Any, context: Context) -> Any:
         student, train = surgery.replace(model, {}), context.data.train
@@ -46,10 +43,7 @@ class Distill(Step):
         outputs = teacher.predict(train.x, batch_size=256, verbose=0)
         logits = np.log(np.maximum(outputs, TINY)) if training.ends_in_softmax(teacher) else outputs
         targets = np.concatenate([train.y[:, None], logits], axis=1).astype(np.float32)
-        batch = self.batch or context.batch
-        training.fit(
-            student, context, self.name, self.epochs, batch, self.learning_rate, loss=self.loss(student), targets=targets
-        )
+        self.learn(student, context, self.name, loss=self.loss(student), targets=targets)
         return student
 
     def loss(self, student: Any) -> Callable[[Any, Any], Any]:

@@ -8,14 +8,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from mcuml.optimize import frameworks, surgery, training
+from mcuml.optimize import frameworks, surgery
 from mcuml.optimize.steps import CLUSTERED, QUANTIZED, SPARSE, Context, Step
+from mcuml.optimize.training import Learning
 
 EVEN = 1e-6  # the least norm that a term is balanced to: both factors of a term have the same, so that both learn
 ENOUGH = 50_000  # outputs for a covariance: a convolution has many per sample
 
 
-class Lowrank(Step):
+class Lowrank(Learning, Step):
     """Dense (n to m) as Dense (n to r) and Dense (r to m); Conv2D as one of r filters and a 1x1 to all of them. Weights are
     a matrix W (inputs, outputs). Nearest in "weights": the first r terms of its singular value decomposition. Nearest in
     "outputs": the r directions V in which the outputs Y = X W vary most over training samples (their principal components)
@@ -38,7 +39,6 @@ class Lowrank(Step):
     nearest: Literal["outputs", "weights"] = "outputs"
     samples: int = Field(default=128, ge=2)  # of the training data, for nearest "outputs"
     epochs: int = Field(default=3, ge=0, le=10_000)
-    batch: int | None = Field(default=None, ge=1)
     learning_rate: float = Field(default=5e-4, gt=0, le=1)
 
     def apply(self, model: Any, context: Context) -> Any:
@@ -55,8 +55,7 @@ class Lowrank(Step):
 
         layers = surgery.suited(model, self.layers, self.name, "layer with weights", unfit)
         model = surgery.replace(model, {layer.name: _parts(layer, *factors[layer.name]) for layer in layers})
-        if self.epochs:
-            training.fit(model, context, self.name, self.epochs, self.batch or context.batch, self.learning_rate)
+        self.learn(model, context, self.name)
         return model
 
     def _factors(self, model: Any, layer: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

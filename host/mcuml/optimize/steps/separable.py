@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from mcuml.optimize import frameworks, surgery, training
+from mcuml.optimize import frameworks, surgery
 from mcuml.optimize.steps import CLUSTERED, QUANTIZED, SPARSE, Context, Step
+from mcuml.optimize.training import Learning
 
 
-class Separable(Step):
+class Separable(Learning, Step):
     """Conv2D to DepthwiseConv2D and Conv2D 1x1: what SeparableConv2D computes, as two layers that every later step knows.
     With init "svd", each input channel's filters (height x width, filters) become their best approximation of rank
     `multiplier`, the first terms of its singular value decomposition."""
@@ -30,15 +31,12 @@ class Separable(Step):
     multiplier: int = Field(default=1, ge=1, le=64)  # filters per input channel
     init: Literal["svd", "random"] = "svd"
     epochs: int = Field(default=10, ge=0, le=10_000)
-    batch: int | None = Field(default=None, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
 
     def apply(self, model: Any, context: Context) -> Any:
         frameworks.seed_everything(context.seed)
         layers = surgery.suited(model, self.layers, self.name, "convolution", self._unfit)
         model = surgery.replace(model, {layer.name: self._parts(layer) for layer in layers})
-        if self.epochs:
-            training.fit(model, context, self.name, self.epochs, self.batch or context.batch, self.learning_rate)
+        self.learn(model, context, self.name)
         return model
 
     def _unfit(self, layer: Any) -> str:
