@@ -1,6 +1,9 @@
 """ptq: every format is served by mcuml and equals the oracle, integer files hold no float, small, the same bytes each time."""
 
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +13,12 @@ pytest.importorskip("tensorflow", reason="mcuml[optimize] is not installed")
 
 from mcuml import pipeline, reference, tflite
 from mcuml.dataset import as_input
+from mcuml.errors import CheckError, ModelError, RequestError
 from mcuml.host_model import HostModel
 from mcuml.hostbuild import host_library
-from mcuml.optimize import converter, frameworks, slim
+from mcuml.optimize import converter, frameworks, recipe, slim
 from mcuml.optimize.data import Data, Split
-from mcuml.optimize.steps import Context
+from mcuml.optimize.steps import QUANTIZED, Context
 from mcuml.optimize.steps.ptq import Ptq
 from mcuml.render import render_model
 
@@ -85,7 +89,9 @@ def kinds(data):
     return [op.code for op in raw.operators], [raw.tensors[t].dtype for t in (*raw.inputs, *raw.outputs)]
 
 
-SERVED = [(net, kind, {}) for net in NETS for kind in FORMATS] + [
+SERVED = [(net, kind, {}) for net in ("paper", "residual") for kind in FORMATS] + [
+    ("small", "int8", {}),
+    ("small", "int16x8", {}),
     ("residual", "int8", {"per_tensor": True, "float_io": True}),
     ("residual", "int8", {"bias_correction": True, "calibration": "entropy"}),
 ]
@@ -163,3 +169,138 @@ def test_tensors_have_their_layers_names(export):
     raw = tflite.read(export("small", format="int8"), "made")
     assert [raw.tensors[op.outputs[0]].name for op in raw.operators] == ["front", "flatten", "dense", "dense"]
     assert raw.tensors[raw.inputs[0]].name == "input"
+
+
+def test_int8_after_qat_takes_the_learned_ranges(nets, tmp_path):
+    """There is no data that ranges could be measured on. tfmot holds the learned ends in weights."""
+    wrapped = frameworks.tfmot().quantization.keras.quantize_model(nets["small"][0])
+    least, greatest = [w for w in wrapped.get_layer("quant_front").weights if "post_activation_m" in w.name]
+    least.assign(0)
+    greatest.assign(2.5)
+    data = Ptq().convert(wrapped, Context(None, 0, frozenset({QUANTIZED}), None, lambda *news: None))
+    assert not {"float32", "float16"} & dtypes(data)
+    (front,) = [t for t in tflite.read(data, "made").tensors if t.name == "front"]
+    assert front.quant.scale[0] == pytest.approx(2.5 / 255, rel=1e-3)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(data)
+    assert pipeline.prepare(path).graph.scheme == "int8"
+
+
+@pytest.mark.parametrize("kind", [k for k in FORMATS if k != "int8"])
+def test_only_int8_comes_after_qat(kind):
+    assert f"would stay in a {kind} file" in Ptq(format=kind).legal_after(frozenset({QUANTIZED}))
+    assert not Ptq(float_io=True).legal_after(frozenset({QUANTIZED}))
+    assert "learned in training" in Ptq(calibration="entropy").legal_after(frozenset({QUANTIZED}))
+
+
+@pytest.mark.parametrize("per_tensor", [False, True])
+def test_zeros_stay_zeros_and_clusters_stay_clusters(per_tensor):
+    """Of weights with 60 % zeros and 8 values in all, int8 codes have as many zeros, and per channel at most 8 values; of the
+    whole tensor too where it has one scale."""
+    rng = np.random.default_rng(0)
+    model = keras.Sequential([keras.Input((16,)), L.Dense(12), L.Dense(4)])
+    values = np.array([-0.9, -0.41, -0.2, 0.11, 0.3, 0.52, 0.77])
+    for layer in model.layers:
+        weights = np.where(rng.random(layer.kernel.shape) < 0.6, 0, rng.choice(values, layer.kernel.shape))
+        layer.set_weights([weights, rng.normal(size=layer.bias.shape)])
+    raw = tflite.read(Ptq(samples=10, per_tensor=per_tensor).convert(model, context((16,), 4)), "made")
+    codes = [t.data for t in raw.tensors if t.is_const and t.dtype == "int8"]
+    for layer, found in zip(model.layers, codes, strict=True):
+        assert np.array_equal(found == 0, layer.kernel.numpy().T == 0)
+        assert max(len(np.unique(row)) for row in found) <= 8
+        assert len(np.unique(found)) <= 8 or not per_tensor
+
+
+def test_bias_correction_brings_the_mean_output_back(nets):
+    """Weights that all round the same way shift every output: per-tensor scales, one huge weight, the others 0.4 steps."""
+    model = keras.Sequential([keras.Input((32,)), L.Dense(4, name="shifted")])
+    weights = np.full((32, 4), 0.4 / 127)
+    weights[0] = 1
+    model.set_weights([weights, np.ones(4)])
+    with_data = context((32,), 4)
+    x = with_data.data.train.x
+    exact = model.predict(x, verbose=0).mean(0)
+    shift = []
+    for corrected in (False, True):
+        data = Ptq(samples=60, per_tensor=True, float_io=True, bias_correction=corrected).convert(model, with_data)
+        outputs = np.array(reference.run(data, [[sample[None]] for sample in x]))
+        shift.append(np.abs(outputs.reshape(len(x), -1).mean(0) - exact).max())
+    assert shift[0] > 0.03 and shift[1] < 0.005
+
+
+def refused(model, kind="int8", **made_from):
+    with pytest.raises((ModelError, CheckError, RequestError)) as caught:
+        Ptq(format=kind, samples=10).convert(model, context(model.input_shape[1:], 4, **made_from))
+    return str(caught.value)
+
+
+def dense(*layers, shape=(8,), **first):
+    return keras.Sequential([keras.Input(shape), L.Dense(4, name="front", **first), *layers])
+
+
+def test_an_operator_that_there_is_not_is_named_with_its_layer():
+    frequencies = L.Lambda(lambda x: frameworks.tensorflow().math.erfc(x), name="odd")
+    text = refused(dense(frequencies, L.Dense(4)))
+    assert "no operator for 'Erfc' in layer 'odd'" in text and "Replace" in text
+
+
+def test_an_operator_without_integers_is_named_with_its_layer():
+    text = refused(dense(L.Activation(frameworks.tensorflow().math.cos, name="wave"), L.Dense(4)))
+    assert "1 operators of the model have no int8 version: COS (output 'wave')" in text and "float16" in text
+
+
+def test_weights_that_are_no_numbers_are_named():
+    text = refused(dense(kernel_initializer=keras.initializers.Constant(np.nan)), "float32")
+    assert "32 of the values of 'front/kernel:0' in layer 'front' are no numbers" in text
+
+
+def test_ranges_of_nothing_are_refused():
+    assert "the model's input is 0 in all samples" in refused(dense(), scale=0)
+    assert "the model's output is 0 in all samples" in refused(dense(kernel_initializer="zeros"))
+
+
+def test_models_that_fit_nowhere_are_refused():
+    wide = keras.Sequential([keras.Input((4096,)), L.Dense(4200, kernel_initializer="zeros")])
+    assert "68" in refused(wide, "float32") and "too large for any microcontroller" in refused(wide, "float32")
+    x, z = keras.Input((4,)), keras.Input((4,))
+    both = keras.Model([x, z], L.Add()([x, z]))
+    free = keras.Sequential([keras.Input((None, 8)), L.Conv1D(2, 3)])
+    for model, reason in ((both, "2 inputs"), (free, "None, 8")):
+        with pytest.raises(ModelError, match=reason):
+            Ptq().convert(model, context((4,), 4))
+
+
+@pytest.mark.parametrize(
+    "text,reason",
+    [
+        ("float16(float_io=true)", "float_io is for int8 and int16x8"),
+        ("int16x8(calibration=entropy)", "calibration is for int8"),
+        ("float16(per_tensor=true)", "per_tensor is for formats with int8 weights"),
+        ("float32(bias_correction=true)", "bias_correction repairs what int8 weights do"),
+        ("int8(samples=9)", "greater than or equal to 10"),
+    ],
+)
+def test_settings_that_do_nothing_are_refused(text, reason):
+    with pytest.raises(RequestError, match=reason):
+        recipe.parse(text)
+
+
+QUIET = """
+import sys
+sys.path.insert(0, {here!r})
+import made
+from mcuml.optimize import frameworks
+from mcuml.optimize.steps.ptq import Ptq
+keras = frameworks.keras()
+model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+for settings in ({{"calibration": "entropy"}}, {{"format": "int16x8"}}):
+    Ptq(samples=10, **settings).convert(model, made.context())
+print("data")
+"""
+
+
+def test_nothing_but_data_on_stdout_and_nothing_on_stderr():
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET.format(here=str(Path(__file__).parent))], capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.stderr) == ("data\n", "")

@@ -17,6 +17,7 @@ from mcuml.optimize.slim import pack, unpack
 
 FEWEST = 10  # samples; fewer say nothing about a layer's range
 BINS = 4096
+NOTHING = 1e-30  # a range below is none: TensorFlow's calibrator writes 1.2e-38 where all values are 0
 STEP = 16  # bins between two ranges that the entropy method compares
 
 # Their output has the values of their input, and the same scale: a range of its own would cost a rescaling.
@@ -68,7 +69,7 @@ def check(file: bytes) -> None:
     for what, tensors in (("input", graph.inputs), ("output", graph.outputs)):
         for t in tensors:
             measured = graph.tensors[t].quantization
-            if measured is not None and measured.min is not None and not np.any((*measured.min, *measured.max)):
+            if measured is not None and measured.min is not None and max(*-measured.min, *measured.max) < NOTHING:
                 raise CheckError(
                     f"ptq: the model's {what} is 0 in all samples, which gives no range to quantize.",
                     "",
@@ -104,7 +105,7 @@ def with_ranges(file: bytes, samples: np.ndarray, method: str, percentile: float
         for t, tensor in enumerate(graph.tensors)
         if tensor.quantization is not None and tensor.quantization.min is not None and len(tensor.quantization.min) == 1
     }
-    counts = {t: np.zeros(BINS, np.int64) for t, (least, greatest) in measured.items() if least < greatest}
+    counts = {t: np.zeros(BINS, np.int64) for t, (least, greatest) in measured.items() if greatest - least > NOTHING}
     spans = {t: (0.0, max(map(abs, measured[t]))) if method == "entropy" else measured[t] for t in counts}
     for values in activations(file, samples):
         for t in counts.keys() & values.keys():

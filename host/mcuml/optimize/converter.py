@@ -159,7 +159,8 @@ def _list(names: Sequence[str]) -> str:
 
 def _finished(data: bytes, model: Any, kind: str, options: Options) -> bytes:
     """The slim file. Raises ModelError when an integer format has kept operators that compute with floats."""
-    done = slim(data, renamer(model))
+    rename = renamer(model)
+    done = slim(data, rename, rename(model.input_names[0]))
     if kind in ("int8", "int16x8"):
         left = floats(done, ENDS if options.float_io else set())
         if left:

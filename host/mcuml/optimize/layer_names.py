@@ -18,13 +18,13 @@ def renamer(model: Any) -> Callable[[str], str]:
     count: Counter[str] = Counter()
     last = ""
     for layer in _layers(model):
-        stem = re.sub(r"_\d+$", "", layer.name)
-        if _named_by_keras(layer, stem):
-            names[layer.name] = stem if not count[stem] else f"{stem}_{count[stem]}"
+        inner = getattr(layer, "layer", layer)  # of a wrapper for quantization-aware training
+        last = inner.name if layer.name == f"quant_{inner.name}" else layer.name
+        stem = re.sub(r"_\d+$", "", last)
+        if _named_by_keras(inner if last == inner.name else layer, stem):
+            last = stem if not count[stem] else f"{stem}_{count[stem]}"
             count[stem] += 1
-        else:
-            names[layer.name] = layer.name
-        last = names[layer.name]
+        names[layer.name] = last
 
     def rename(name: str) -> str:
         first = re.sub(r":\d+$", "", name.split(";")[0]).removeprefix("serving_default_")  # of the input
@@ -47,6 +47,5 @@ def _layers(model: Any) -> Iterator[Any]:
 
 def _named_by_keras(layer: Any, stem: str) -> bool:
     """Whether `stem` is what Keras calls such a layer, before it adds a number."""
-    kinds = {type(layer).__name__.lower(), type(getattr(layer, "layer", layer)).__name__.lower()}
-    given = stem.replace("_", "").removeprefix("quant")
-    return given in kinds or stem == "input" or stem.startswith("tf.")
+    given = stem.replace("_", "")
+    return given == type(layer).__name__.lower() or stem == "input" or stem.startswith("tf.")

@@ -20,14 +20,18 @@ def pack(model: Any) -> bytes:
     return bytes(frameworks.lite("tools.flatbuffer_utils").convert_object_to_bytearray(model))
 
 
-def slim(data: bytes, rename: Callable[[str], str] = lambda name: name) -> bytes:
+def slim(data: bytes, rename: Callable[[str], str] = lambda name: name, input_name: str | None = None) -> bytes:
     """The file that computes the same without signatures, metadata, descriptions, names of constants, calibrated minima and
-    maxima, unused tensors and repeated buffers. `rename` gives inputs and results their names; constants have none.
+    maxima, unused tensors and repeated buffers. `rename` gives results their names, and inputs unless `input_name` is the
+    only input's; constants have none.
 
     The converter numbers constants as they lie in its memory: here they follow the operators, so that equal models are
     equal files."""
     model = unpack(data)
     model.signatureDefs = model.metadata = model.metadataBuffer = model.description = None
+    if input_name:
+        first = model.subgraphs[0]
+        first.tensors[first.inputs[0]].name = input_name.encode()
     buffers: dict[bytes, int] = {b"": 0}
     for graph in model.subgraphs:
         graph.name = None
