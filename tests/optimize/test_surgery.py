@@ -6,7 +6,8 @@ import pytest
 pytest.importorskip("tensorflow", reason="mcuml[optimize] is not installed")
 
 from mcuml.errors import ModelError, RequestError
-from mcuml.optimize import frameworks, surgery
+from mcuml.optimize import frameworks, recipe, surgery
+from mcuml.optimize.steps import all_steps
 
 keras = frameworks.keras()
 X = np.random.default_rng(0).normal(size=(3, 8, 8, 2)).astype(np.float32)
@@ -117,3 +118,14 @@ def test_a_name_that_is_not_in_the_model_is_refused():
     with pytest.raises(RequestError, match="separable: the model has no layer 'cnv'") as error:
         surgery.chosen(branched(), "conv cnv", "separable")
     assert "conv" in error.value.try_next
+
+
+@pytest.mark.parametrize(
+    "order", ["prune+separable", "prune+lowrank", "qat+separable", "qat+lowrank", "qat+fold", "qat+equalize", "cluster+fold"]
+)
+def test_rewrites_that_would_undo_an_earlier_step_are_refused(order):
+    first, second = order.split("+")
+    if first not in all_steps():
+        pytest.skip(f"there is no step {first}")
+    with pytest.raises(RequestError, match=f"{second} cannot come after {first}: "):
+        recipe.parse(f"{order}+int8")
