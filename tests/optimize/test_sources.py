@@ -228,7 +228,9 @@ DAMAGED: dict[str, tuple[Callable[[Path], Any], list[str]]] = {  # id: (damage t
     "reshape": (setting(1, "target_shape", [7, 7, 1]), ["(Reshape)", "cannot be rebuilt"]),
     "own-settings": (setting(-1, "secret", 3), ["(Dense)", "secret=3"]),
     "own-initializer-is-never-made": (setting(-1, "kernel_initializer", {"module": "os", "class_name": "system"}), []),
-    "own-regularizer": (setting(-1, "kernel_regularizer", {"module": "os", "class_name": "system", "config": {}}), ["kernel_regularizer"]),
+    "own-regularizer": (
+        setting(-1, "kernel_regularizer", {"module": "os", "class_name": "system", "config": {}}), ["kernel_regularizer"],
+    ),
     "own-activation": (setting(-1, "activation", {"module": "os", "class_name": "function", "config": "x"}), ["activation"]),
     "own-module": (rewritten(lambda c: c["config"]["layers"][-1].update(module="os")), ["(Dense)", "class of your own"]),
     "input-huge": (setting(0, "batch_shape", [None, 10**9, 10**9]), ["1000000000"]),
