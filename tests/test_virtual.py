@@ -12,6 +12,7 @@ from elftools.elf.elffile import ELFFile
 
 from device import BOARD, SHA256, build, device, replies
 from mcuml.errors import LinkError
+from mcuml.link import virtual
 from mcuml.link.cycles import CortexM4
 from mcuml.link.virtual import VirtualBoard
 from mcuml.run.session import Limits, Session
@@ -45,6 +46,19 @@ COSTS = [
 def test_cost(code, cycles, refill):
     cost = CortexM4().block(bytes.fromhex(code), 0)
     assert (cost.cycles, cost.refill) == (cycles, refill)
+
+
+def test_cycles_do_not_depend_on_the_slices(monkeypatch):
+    """Wherever the simulator pauses, in the midst of an inference too, no block is counted twice or left out."""
+    counted = set()
+    for blocks in (10, 23, 97, virtual.SLICE_BLOCKS):
+        monkeypatch.setattr(virtual, "SLICE_BLOCKS", blocks)
+        with VirtualBoard(build("virtual"), BOARD) as board:
+            session = Session(board)
+            session.identify(SHA256)
+            session.load_input(INPUT)
+            counted.add(session.infer(3).runs)
+    assert len(counted) == 1 and min(counted.pop()) > 100
 
 
 def test_agrees_with_the_independent_yardstick(shared, monkeypatch):

@@ -27,8 +27,7 @@ MMIO = 0x4F000000
 UART_DATA, UART_RX_READY, CYCLES_LO, CYCLES_HI, RESET, IDLE = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14
 SYSTEM = (0xE0000000, 0x100000)  # private peripheral bus: plain memory, so that start-up code may switch the FPU on
 SLICE_S = 0.05
-# A slice that ends inside an inference enters a block twice, which costs up to a percent of a small model: no short ones then.
-COUNTED_SLICE_S = 2.0
+SLICE_BLOCKS = 1 << 18  # entered in a slice that is counted: about a second
 PAGE = 0x1000
 _SHIFT = 20  # a block's key is address << 20 | size
 _REGISTERS = {f"r{i}": getattr(uc_arm, f"UC_ARM_REG_R{i}") for i in range(13)} | {
@@ -94,7 +93,7 @@ class VirtualBoard(Link):
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            self._slice(min(left, COUNTED_SLICE_S if self._count else SLICE_S))
+            self._slice(left if self._count else min(left, SLICE_S))
             if self._idle and not self._rx and not self._tx:
                 return b""  # nothing more will come: the device waits for us
         if self._tx:
@@ -171,8 +170,7 @@ class VirtualBoard(Link):
         self._last = 0
         uc.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)
         if self._count:
-            append = self._trace.append
-            uc.hook_add(unicorn.UC_HOOK_BLOCK, lambda _uc, address, size, _data: append(address << _SHIFT | size))
+            uc.hook_add(unicorn.UC_HOOK_BLOCK, self._counter())
         if self._waits:
             load, end = self._loads.append, self.board.flash.origin + self.board.flash.size - 1
             uc.hook_add(
@@ -180,6 +178,19 @@ class VirtualBoard(Link):
             )
         for function in self._watched:
             self._watch(function)
+
+    def _counter(self) -> Callable[..., None]:
+        """The hook that counts each block before it runs. The one at which a slice ends is put off and entered again by the next
+        slice: a timer would stop at blocks that were counted already, and cycles would depend on the computer's load."""
+        trace, append = self._trace, self._trace.append
+
+        def enter(uc: Any, address: int, size: int, _data: Any) -> None:
+            if len(trace) < SLICE_BLOCKS:
+                append(address << _SHIFT | size)
+            else:
+                uc.emu_stop()
+
+        return enter
 
     def _watch(self, function: str) -> None:
         address, then = self.program.symbols[function] & ~1, self._watched[function]
