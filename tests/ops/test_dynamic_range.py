@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from mcuml import reference, tflite
+from mcuml import pipeline, reference, tflite
 from mcuml.errors import ModelError
+from mcuml.host_model import HostModel
+from mcuml.hostbuild import host_library
+from mcuml.render import render_model
 from modelmaker import const, conv, fully_connected, model, random_tensor
 from ops.harness import compare, lowered
 
@@ -46,6 +49,32 @@ def make(rng, what, shape, window, stride, padding, channels, activation, groups
 
 
 test_matches_litert = compare(CASES, make, litert=True, samples=("random", "zero", "positive", "low", "ramp"))
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+def test_activations_halfway_between_two_steps_are_rounded_as_litert_does(tmp_path, asymmetric):
+    """One weight of 1 per output shows each input as it was quantized."""
+    rng, count = np.random.default_rng(1), 256
+    x = random_tensor(rng, "x", "float32", (1, count))
+    made = fully_connected(rng, x, count, "NONE")
+    made.options["asymmetric_quantize_inputs"] = asymmetric
+    made.inputs[1] = const("w", np.eye(count, dtype=np.int8), [1.0], [0], axis=0)
+    made.inputs[2] = const("b", np.zeros(count, np.float32))
+    samples = []
+    for low in (0.0, -0.25, -0.75, -1.5):
+        for high in rng.uniform(0.5, 5, 5):
+            step = (high - low) / 255 if asymmetric else max(high, -low) / 127
+            halves = (rng.integers(1, 100, count) + 0.5) * step * rng.choice([-1, 1], count)
+            halves = (halves.astype(np.float32).view(np.int32) + rng.integers(-2, 3, count, dtype=np.int32)).view(np.float32)
+            samples.append([np.clip(halves, low, high, dtype=np.float32)[None]])
+            samples[-1][0][0, :2] = low, high
+    path = tmp_path / "m.tflite"
+    path.write_bytes(model([made], [x], made.outputs))
+    plan = pipeline.prepare(path)
+    host = HostModel(host_library(render_model(plan)), plan)
+    for sample, (wanted,) in zip(samples, reference.ask(path, samples).samples, strict=True):
+        got = np.frombuffer(host.run([sample[0].tobytes()])[0], np.float32).reshape(wanted.shape)
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_the_oracle_of_such_a_model_is_litert(tmp_path):
