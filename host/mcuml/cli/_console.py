@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 Progress = Callable[..., None]  # progress(stage, done=None, total=None): a new stage, or how far the present one is
+LINE_SECONDS = 30  # between two lines of progress in a log
 PIPE_COLUMNS = 120  # a table's width where there is no terminal
 
 
@@ -103,3 +104,39 @@ def _lines() -> Iterator[Progress]:
 
     yield progress
     finish()
+
+
+@contextmanager
+def work_bar(quiet: bool = False) -> Iterator[Callable[[str, float, float], None]]:
+    """Yields progress(sentence, done, total) for long work: on a terminal a bar with the time left; elsewhere a line on stderr
+    twice a minute, so that a log tells how far it is."""
+    if quiet:
+        yield lambda *_: None
+    elif sys.stderr.isatty():
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            SpinnerColumn(),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        with Bar(*columns, TextColumn("{task.description}"), console=_console(stderr=True), transient=True) as bar:
+            task = bar.add_task("")
+
+            def update(sentence: str, done: float, total: float) -> None:
+                bar.update(task, completed=done, total=total, description=escape(sentence) if sentence else None)
+
+            yield update
+    else:
+        told = time.monotonic()
+
+        def progress(sentence: str, done: float, total: float) -> None:
+            nonlocal told
+            if sentence and time.monotonic() - told >= LINE_SECONDS:
+                told = time.monotonic()
+                print(f"{100 * done / max(total, 1):3.0f} %  {sentence}", file=sys.stderr, flush=True)
+
+        yield progress

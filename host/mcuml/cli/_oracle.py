@@ -12,11 +12,12 @@ def find_oracle() -> Oracle | None:
     """None where neither of its interpreters is installed."""
     if not any(importlib.util.find_spec(name) for name in ("tflite_micro", "ai_edge_litert")):
         return None
+    return ask
 
-    def oracle(model: Path, inputs: Samples) -> tuple[str, Samples]:
-        from mcuml import reference
 
-        answer = reference.ask(model, inputs)
-        return answer.oracle, answer.samples
+def ask(model: Path, inputs: Samples) -> tuple[str, Samples]:
+    """(name and version of the oracle, its outputs): at this module's top, so that worker processes can be given it."""
+    from mcuml import reference
 
-    return oracle
+    answer = reference.ask(model, inputs)
+    return answer.oracle, answer.samples

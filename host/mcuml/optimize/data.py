@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from mcuml import arrays
 from mcuml.errors import RequestError, UserError
 from mcuml.optimize import images, samples
 
-Pixels = Literal["0..1", "0..255", "-1..1"]
 SEED = 7
 KEYS = {  # split -> what .npz files call its samples
     "train": ("x_train", "x"),
@@ -69,7 +68,7 @@ class Data:
         return Data(name, *parts, self.classes, _sha256(parts), self.warnings)
 
 
-def load(spec: str | Path, input_shape: tuple[int, ...], classes: int, pixels: Pixels = "0..1", resize: bool = False) -> Data:
+def load(spec: str | Path, input_shape: tuple[int, ...], classes: int, pixels: str = "0..1", resize: bool = False) -> Data:
     """The data that `spec` names, for a model with this input (without the batch) and so many classes.
 
     `spec`: a .npz file, a folder or .zip of images (one folder per class, below train/, validation/ and test/ or without

@@ -31,7 +31,7 @@ def tensorflow() -> Any:
         with silence():  # its CUDA plug-ins log before TF_CPP_MIN_LOG_LEVEL is read
             import tensorflow as tf
     except ImportError as error:
-        raise _missing("TensorFlow", error) from error
+        raise missing("TensorFlow", error) from error
     tf.get_logger().setLevel("ERROR")
     return tf
 
@@ -43,7 +43,7 @@ def keras() -> Any:
     try:
         import tf_keras
     except ImportError as error:
-        raise _missing("tf_keras", error) from error
+        raise missing("tf_keras", error) from error
     return tf_keras
 
 
@@ -54,7 +54,7 @@ def tfmot() -> Any:
     try:
         import tensorflow_model_optimization
     except ImportError as error:
-        raise _missing("tensorflow_model_optimization", error) from error
+        raise missing("tensorflow_model_optimization", error) from error
     return tensorflow_model_optimization
 
 
@@ -71,5 +71,12 @@ def seed_everything(seed: int) -> None:
     tensorflow().config.experimental.enable_op_determinism()
 
 
-def _missing(name: str, error: ImportError) -> RequestError:
+def limit_threads(count: int) -> None:
+    """Let one operation of TensorFlow use `count` threads: so many that all worker processes together fill the cores."""
+    tensorflow().config.threading.set_intra_op_parallelism_threads(count)
+    tensorflow().config.threading.set_inter_op_parallelism_threads(1)
+
+
+def missing(name: str, error: ImportError) -> RequestError:
+    """The error that says how to install what `name` is part of."""
     return RequestError(f"mcuml optimize needs {name}, which is not installed.", str(error), f"Install it with: {EXTRA}")

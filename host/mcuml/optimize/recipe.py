@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 import sys
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mcuml.errors import RequestError
 from mcuml.optimize.steps import EXPORTED, Step, all_steps
@@ -23,7 +22,7 @@ else:
 
 Settings = Mapping[str, Mapping[str, Any]]  # step name -> settings that replace its defaults
 WORD = re.compile(r"\s*([\w.-]+)\s*(?:\(([^()]*)\))?\s*")
-ALL = "all"
+ALL, BASELINE = "all", "baseline"
 LONGEST = 2  # steps before the export in the recipes of `all`
 
 
@@ -93,7 +92,11 @@ def describe(step: type[Step]) -> str:
 
 def parse(text: str, defaults: Settings | None = None, name: str = "") -> Recipe:
     """The recipe written as `prune(sparsity=0.9)+int8`. Raises RequestError naming the word that is wrong."""
-    steps, where = [], f"Recipe '{text}'"
+    return Recipe(name or text, tuple(_steps(text, defaults or {}, f"Recipe '{text}'")))
+
+
+def _steps(text: str, defaults: Settings, where: str) -> list[Step]:
+    steps = []
     for part in _parts(text):
         match = WORD.fullmatch(part)
         if not match:
@@ -106,8 +109,8 @@ def parse(text: str, defaults: Settings | None = None, name: str = "") -> Recipe
             if not equals:
                 raise RequestError(f"{where}: '{pair}' is not a setting.", "", "Write setting=value.")
             settings[key.strip()] = value.strip()
-        steps.append(make_step(match[1], settings, defaults or {}, where))
-    return Recipe(name or text, tuple(steps))
+        steps.append(make_step(match[1], settings, defaults, where))
+    return steps
 
 
 def _parts(text: str) -> list[str]:
@@ -155,32 +158,105 @@ def _canonical(chosen: Sequence[Step]) -> bool:
     return all(a.rank <= b.rank for a, b in itertools.pairwise(chosen))
 
 
-def load(path: Path, overrides: Settings | None = None) -> tuple[list[Recipe], str]:
-    """(recipes, steps of the baseline as text) of a TOML file:
+class Locked(BaseModel):
+    """What a lock file says the run was made from; `model_sha256` and `data_sha256` must be the same when it is repeated."""
 
-        baseline = "train(epochs=10)"      # optional: run before every recipe
-        [set.prune]                        # optional: settings for all recipes
-        epochs = 4
-        [recipes]
-        small = "prune(sparsity=0.9)+int8"
+    model_config = ConfigDict(extra="allow")
 
-    Raises RequestError naming the file and the key."""
+    model_sha256: str = ""
+    data_sha256: str = ""
+
+
+class RecipeFile(BaseModel):
+    """The content of a TOML file of recipes:
+
+    baseline = "train(epochs=10)"      # optional: steps ahead of every recipe
+    [set.prune]                        # optional: settings for all recipes
+    epochs = 4
+    [recipes]
+    small = "prune(sparsity=0.9)+int8"
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    baseline: str = ""
+    set: dict[str, dict[str, Any]] = {}
+    recipes: dict[str, str] = Field(min_length=1)
+    locked: Locked = Locked()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A recipe file, parsed."""
+
+    recipes: tuple[Recipe, ...]
+    baseline: str
+    settings: Settings
+    locked: Locked
+
+
+def load(path: Path, overrides: Settings | None = None) -> Loaded:
+    """The recipes of a TOML file. `overrides`: settings that replace the file's. Raises RequestError naming file and key."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = RecipeFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise RequestError(f"Cannot read {path}.", str(error.strerror), "") from error
+        raise RequestError(f"Cannot read {path}.", str(error.strerror), "Give the path of a TOML file with recipes.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} is not a TOML file.", str(error), "") from error
-    unknown = set(content) - {"baseline", "set", "recipes"}
-    if unknown:
-        raise RequestError(f"{path} has an unknown key '{min(unknown)}'.", "", "Keys: baseline, [set.STEP], [recipes].")
-    recipes, given = content.get("recipes", {}), content.get("set", {})
-    if not isinstance(recipes, dict) or not recipes or not all(isinstance(text, str) for text in recipes.values()):
-        raise RequestError(f"{path} has no recipe.", "", 'Write [recipes] and lines as: small = "prune+int8".')
-    if not isinstance(given, dict) or not all(isinstance(v, dict) for v in given.values()):
-        raise RequestError(f"{path}: 'set' is no table of steps.", "", "Write [set.prune] and lines as: epochs = 4.")
-    defaults = merged(given, overrides or {})
-    return [parse(text, defaults, name) for name, text in recipes.items()], str(content.get("baseline", ""))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RequestError(
+            f"{path}: {where}: {first['msg']}.",
+            "",
+            'Keys: baseline, [set.STEP], and [recipes] with lines as: small = "prune+int8".',
+        ) from error
+    defaults = merged(content.set, overrides or {})
+    recipes = tuple(parse(text, defaults, name) for name, text in content.recipes.items())
+    return Loaded(recipes, content.baseline, defaults, content.locked)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a command line asks for. `recipes`: the baseline's, then the others. `before`: the steps that make the baseline."""
+
+    recipes: tuple[Recipe, ...]
+    before: tuple[Step, ...]
+    locked: Locked
+
+
+def choose(words: Sequence[str], baseline: str = "", settings: Sequence[str] = ()) -> Choice:
+    """The recipes of `words`: `a+b+c`, a .toml file or `all`. `baseline`: steps ahead of every recipe, as text. `settings`:
+    STEP.KEY=VALUE each. Raises RequestError naming the word."""
+    given = merged(*map(_setting, settings))
+    first: Settings = given  # of the baseline's steps: the files' settings too
+    recipes, locked = [parse("float32", name=BASELINE)], Locked()
+    for word in words:
+        if word == ALL:
+            recipes += [r for r in every_recipe(given) if r.steps != recipes[0].steps]
+        elif word.endswith(".toml"):
+            file = load(Path(word), given)
+            recipes += file.recipes
+            baseline, locked, first = baseline or file.baseline, file.locked, merged(file.settings, first)
+        else:
+            recipes.append(parse(word, given))
+    names = [r.name for r in recipes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise RequestError(f"Two recipes have the name '{twice}'.", "", "Give each recipe once, and its own name in TOML files.")
+    before = tuple(_steps(baseline, first, f"--baseline '{baseline}'")) if baseline else ()
+    reason = illegal(before)
+    if reason or any(EXPORTED in step.gives for step in before):
+        raise RequestError(f"--baseline '{baseline}' is not legal.", reason, "Give steps that train or rewrite, no export.")
+    return Choice(tuple(recipes), before, locked)
+
+
+def _setting(text: str) -> Settings:
+    step, dot, rest = text.partition(".")
+    name, equals, value = rest.partition("=")
+    if not dot or not equals:
+        raise RequestError(f"--set {text} is not a setting.", "", "Write --set STEP.KEY=VALUE, as --set prune.epochs=2.")
+    return {step.strip(): {name.strip(): value.strip()}}
 
 
 def merged(*layers: Settings) -> dict[str, dict[str, Any]]:
@@ -191,8 +267,3 @@ def merged(*layers: Settings) -> dict[str, dict[str, Any]]:
             raise RequestError(f"Settings are given for '{step}', which is no step.", "", f"Steps: {', '.join(all_steps())}.")
         found.setdefault(step, {}).update(settings)
     return found
-
-
-def digest(*parts: object) -> str:
-    """A key of 20 hexadecimal digits for these values."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:20]
