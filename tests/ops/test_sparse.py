@@ -102,3 +102,8 @@ def test_offered_where_it_is_smaller(dtype, pattern, offered):
     data = make(np.random.default_rng(1), dtype, (1, 301), 10, "NONE", pattern, "usual", "tensor")
     graph = lowered(data)
     assert (TEMPLATE in [k.template for k in graph.nodes[0].candidates]) == offered
+
+
+def test_what_is_walked_is_not_unpacked_too():
+    graph = lowered(make(np.random.default_rng(1), "int8", (1, 301), 10, "NONE", "80", "usual", "tensor"))
+    assert [k.template for k in graph.nodes[0].candidates if k.packed] == [TEMPLATE]
