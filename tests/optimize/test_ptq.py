@@ -140,13 +140,25 @@ def test_files_are_smaller_than_the_papers(export, kind):
 
 
 def test_slim_takes_away_only_what_no_interpreter_needs(nets):
-    model, with_data = nets["residual"]
-    x = with_data.data.train.x[:4]
-    fat = converter._run(converter._converter(model, converter.Options()), model, "float32")
-    thin = slim.slim(fat)
-    assert len(thin) < len(fat) and slim.slim(thin) == thin
-    samples = [[sample[None]] for sample in x]
-    assert np.array_equal(reference.run(fat, samples), reference.run(thin, samples))
+    model, with_data = nets["small"]
+    file = slim.pack(slim.unpack(converter.calibrated(model, with_data.data.train.x[:10], converter.Options())))
+    thin = slim.slim(file)
+    assert len(thin) < len(file) and slim.slim(thin) == thin == slim.slim(shuffled(file))
+    assert b"min_runtime_version" not in thin and slim.unpack(thin).signatureDefs is None
+    samples = [[sample[None]] for sample in with_data.data.train.x[:4]]
+    assert np.array_equal(reference.run(file, samples), reference.run(thin, samples))
+
+
+def shuffled(file):
+    """The same model with its tensors the other way round."""
+    model = slim.unpack(file)
+    graph = model.subgraphs[0]
+    graph.tensors.reverse()
+    last = len(graph.tensors) - 1
+    graph.inputs, graph.outputs = [last - t for t in graph.inputs], [last - t for t in graph.outputs]
+    for op in graph.operators:
+        op.inputs, op.outputs = [last - t if t >= 0 else t for t in op.inputs], [last - t for t in op.outputs]
+    return slim.pack(model)
 
 
 def test_per_tensor_has_one_scale_per_weight_tensor(export):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
-from mcuml import schema
 from mcuml.errors import CheckError, RequestError
 from mcuml.optimize import frameworks
 from mcuml.optimize.data import Split
@@ -19,25 +17,6 @@ FEWEST = 10  # samples; fewer say nothing about a layer's range
 BINS = 4096
 NOTHING = 1e-30  # a range below is none: TensorFlow's calibrator writes 1.2e-38 where all values are 0
 STEP = 16  # bins between two ranges that the entropy method compares
-
-# Their output has the values of their input, and the same scale: a range of its own would cost a rescaling.
-SAME_RANGE = {
-    "RESHAPE",
-    "SQUEEZE",
-    "EXPAND_DIMS",
-    "TRANSPOSE",
-    "MAX_POOL_2D",
-    "PAD",
-    "SLICE",
-    "STRIDED_SLICE",
-    "GATHER",
-    "SPACE_TO_DEPTH",
-    "DEPTH_TO_SPACE",
-    "SPACE_TO_BATCH_ND",
-    "BATCH_TO_SPACE_ND",
-    "SPLIT",
-    "RESIZE_NEAREST_NEIGHBOR",
-}
 
 
 def representative(train: Split, classes: int, count: int, seed: int) -> np.ndarray:
@@ -113,7 +92,7 @@ def with_ranges(file: bytes, samples: np.ndarray, method: str, percentile: float
             counts[t] += np.histogram(found, BINS, spans[t])[0]
     ranges = {t: by_entropy(c, measured[t]) if method == "entropy" else by_percentile(c, measured[t], percentile)
               for t, c in counts.items() if c.any()}  # fmt: skip
-    for t, (least, greatest) in _kept_equal(model, ranges).items():
+    for t, (least, greatest) in ranges.items():
         quantization = graph.tensors[t].quantization
         quantization.min, quantization.max = np.array([least], np.float32), np.array([greatest], np.float32)
     return pack(model)
@@ -159,13 +138,3 @@ def _divergence(counts: np.ndarray, end: int, levels: int) -> float:
     p, q = p / p.sum(), q / q.sum()
     there = p > 0
     return float(np.sum(p[there] * np.log(p[there] / np.maximum(q[there], 1e-9))))
-
-
-def _kept_equal(model: Any, ranges: Mapping[int, tuple[float, float]]) -> dict[int, tuple[float, float]]:
-    """`ranges` with those of the results of SAME_RANGE operators set to those of what they read."""
-    found = dict(ranges)
-    for op in model.subgraphs[0].operators:
-        code = model.operatorCodes[op.opcodeIndex]
-        if schema.OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)] in SAME_RANGE and int(op.inputs[0]) in found:
-            found |= {int(t): found[int(op.inputs[0])] for t in op.outputs if int(t) in found}
-    return found

@@ -20,11 +20,11 @@ class Ptq(Step):
     gives = frozenset({EXPORTED})
     short: ClassVar = {word: {"format": word} for word in get_args(Format)}
     in_all: ClassVar[bool] = False
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     format: Format = "int8"
     samples: int = Field(default=200, ge=calibration.FEWEST)  # of the training data, for the ranges of activations
-    calibration: Literal["minmax", "percentile", "entropy"] = "minmax"
+    calibration: Literal["auto", "minmax", "percentile", "entropy"] = "auto"  # auto: percentile for int8
     percentile: float = Field(default=99.99, gt=50, le=100)  # the share of a tensor's values that its range covers
     per_tensor: bool = False  # one scale for all channels of a weight tensor
     float_io: bool = False  # inputs and outputs stay float32
@@ -34,7 +34,7 @@ class Ptq(Step):
     def _fits_the_format(self) -> Ptq:
         if self.float_io and self.format not in INTEGER:
             raise ValueError(f"float_io is for {' and '.join(INTEGER)}; {self.format} has float inputs and outputs anyhow")
-        if self.calibration != "minmax" and self.format != "int8":
+        if self.calibration not in ("auto", "minmax") and self.format != "int8":
             raise ValueError(f"calibration is for int8: {self.format} has room for the whole range, or measures none")
         if self.per_tensor and self.format not in (*INTEGER, "dynamic"):
             raise ValueError(f"per_tensor is for formats with int8 weights, which {self.format} has not")
@@ -50,7 +50,7 @@ class Ptq(Step):
                 f"the model has learned to be int8, and its fake quantization would stay in a {self.format} file; "
                 "end with int8, or with int8(float_io=true) for float inputs and outputs"
             )
-        if self.calibration != "minmax" or self.bias_correction or self.per_tensor:
+        if self.calibration != "auto" or self.bias_correction or self.per_tensor:
             return "the ranges and scales are those learned in training; leave out calibration, per_tensor and bias_correction"
         return ""
 
@@ -65,7 +65,8 @@ class Ptq(Step):
         if self.format == "int8":
             calibration.check(measured)
             if self.calibration != "minmax":
-                measured = calibration.with_ranges(measured, samples, self.calibration, self.percentile)
+                method = "entropy" if self.calibration == "entropy" else "percentile"
+                measured = calibration.with_ranges(measured, samples, method, self.percentile)
             file = converter.quantized(measured, model, options)
         elif self.format == "int16x8":
             file = converter.wide(model, samples, options)
