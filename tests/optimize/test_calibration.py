@@ -74,6 +74,12 @@ def test_entropy_leaves_a_lone_outlier_out_and_keeps_an_even_spread(low):
     assert calibration.by_entropy(even, (low, 1.0))[1] > 0.95
 
 
+def test_a_range_of_one_sign_has_twice_the_codes():
+    body = np.abs(np.random.default_rng(0).normal(scale=0.05, size=50_000))
+    counts = np.histogram(np.append(body, 10.0), calibration.BINS, (0, 10))[0]
+    assert calibration.by_entropy(counts, (0.0, 10.0))[1] == 2 * calibration.by_entropy(counts, (-10.0, 10.0))[1]
+
+
 @pytest.mark.parametrize("method", ["percentile", "entropy"])
 def test_outliers_make_a_smaller_scale_and_pooling_keeps_it(method):
     """One pixel of 400 images is far off: its range is not the layers'."""
