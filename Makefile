@@ -7,8 +7,9 @@ else
 BIN := $(VENV)/bin
 endif
 PIP  := $(BIN)/python -m pip --disable-pip-version-check -q
-# Where the shared models of the project's CI lie; the figures of `make bench` and `make check-models` come from them.
+# Where the shared models, data and tools of the project's CI lie; the recorded figures come from them.
 MODELS ?= $(firstword $(wildcard ../shared/models shared/models))
+DATA   ?= $(firstword $(wildcard ../shared/data shared/data))
 TOOLS  ?= $(firstword $(wildcard ../shared/tools shared/tools))
 # Model, and at most: cycles, arena, code and stack in bytes.
 LIMITS := mlperf_tiny/kws_ref_model:3900000:10000:12288:1024 mlperf_tiny/vww_96_int8:6900000:40000:12288:1024 \
@@ -19,11 +20,13 @@ JOBS   ?= 2
 GRAPHS    ?= 2000
 MUTATIONS ?= 20000
 SEED      ?= 0
+# How often `make reproduce-cnn` trains each recipe.
+SEEDS     ?= 5
 # What `make size-diff` compares with.
 BASE      ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow cores fuzz fuzz-files mutants lint typecheck bench check-models size-diff cycle-costs operators wheel clean
+.PHONY: help venv demo test test-slow cores reproduce-cnn fuzz fuzz-files mutants lint typecheck bench check-models size-diff cycle-costs operators wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -50,6 +53,9 @@ test-slow: $(VENV)/.stamp-test ## Run the long sweeps too
 
 cores: $(VENV)/.stamp-test ## Run every core's code in Unicorn and QEMU and write docs/results/cores.md
 	@PYTHONPATH=tests $(BIN)/python -m cores -o docs/results/cores.md
+
+reproduce-cnn: $(VENV)/.stamp-test ## Repeat the CNN_on_MCU experiment (hours, resumable) and write docs/results/cnn_on_mcu.md
+	@$(BIN)/python tools/reproduce_cnn.py --data $(DATA) --jobs $(JOBS) --seeds $(SEEDS)
 
 lint: $(VENV)/.stamp-dev ## Check style and formatting with ruff
 	@$(BIN)/ruff check .
