@@ -113,7 +113,7 @@ def main() -> None:
         folder = given.work / Path(file).stem
         words = ["optimize", str(model), "--data", str(given.data / file), "--recipe", str(RECIPES), "-o", str(folder)]
         words += ["--seeds", str(given.seeds), "--jobs", str(given.jobs), "--paper-accounting"]
-        words += [word for board in given.board or ["nano33ble", "pico"] for word in ("--board", board)]
+        words += [word for board in given.board or ["nano33ble", "nucleo_l4r5zi"] for word in ("--board", board)]
         print(f"{name}: mcuml {' '.join(words)}", flush=True)
         ended = subprocess.run([sys.executable, "-m", "mcuml", *words], cwd=ROOT, check=False).returncode
         if ended not in (0, 7):

@@ -135,19 +135,21 @@ def illegal(steps: Sequence[Step]) -> str:
 
 
 def every_recipe(defaults: Settings | None = None) -> list[Recipe]:
-    """All legal recipes of at most LONGEST components that change the model (each at most once), with every export."""
+    """All legal recipes of at most LONGEST components that change the model, each at most once: exported in every format where
+    there is at most one, else in the one that an export's defaults give (int8)."""
     steps = [make_step(name, {}, defaults or {}, "--recipe all") for name, step in all_steps().items() if step.in_all]
-    exports = [
-        make_step(word, {}, defaults or {}, "--recipe all")
+    exports = {
+        word: make_step(word, {}, defaults or {}, "--recipe all")
         for word, (step, preset) in words().items()
         if EXPORTED in step.gives and preset
-    ]
+    }
+    usual = [exports[w] for w in exports if all(words()[w][0].model_fields[k].default == v for k, v in words()[w][1].items())]
     found = []
     for count in range(LONGEST + 1):
         for chosen in itertools.permutations(steps, count):
             found += [
                 Recipe("+".join(step_text(s).partition("(")[0] for s in (*chosen, export)), (*chosen, export))
-                for export in exports
+                for export in (exports.values() if count < LONGEST else usual)
                 if not illegal((*chosen, export)) and _canonical(chosen)
             ]
     return found

@@ -24,6 +24,7 @@ class Fold(Step):
         "longer; fold first",
         QUANTIZED: "the trained ranges belong to the weights as they are, and qat folds batch normalization itself",
     }
+    in_all: ClassVar[bool] = False  # the converter folds too, and equalize does so first: alone it changes no file
     rank = 10
 
     def apply(self, model: Any, context: Context) -> Any:
