@@ -1,13 +1,15 @@
 """Trains the digit classifier that `mcuml demo` runs: scikit-learn's 8x8 digits to a small int8 .tflite.
 
-Writes digits_int8.tflite and digits_test.npz (100 held-out samples, ten of each digit) beside this file. Needs
+Writes digits_int8.tflite and digits_test.npz (100 held-out samples, ten of each digit) beside this file; with a folder given,
+digits.keras and digits.npz (all samples) into that instead: what docs/OPTIMIZE.md begins with. Needs
 
-    pip install "tensorflow==2.19.*" "tf_keras==2.19.*" scikit-learn
-    python examples/digits/train.py
+    pip install "mcuml[optimize]" scikit-learn
+    python examples/digits/train.py [FOLDER]
 
 Deterministic on one machine type: the seed, the split and the order of the batches are fixed.
 """
 
+import argparse
 import os
 import random
 from pathlib import Path
@@ -84,6 +86,9 @@ def accuracy(tflite: bytes, x: np.ndarray, y: np.ndarray) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="write digits.keras and digits.npz there")
+    folder = parser.parse_args().folder
     random.seed(SEED)
     keras.utils.set_random_seed(SEED)
     tf.config.experimental.enable_op_determinism()
@@ -92,6 +97,12 @@ def main() -> None:
     model = network()
     model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x, y, batch_size=64, epochs=60, verbose=2)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save(folder / "digits.keras")
+        np.savez_compressed(folder / "digits.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+        print(f"{folder / 'digits.keras'}: {model.evaluate(x_test / 255.0, y_test, verbose=0)[1]:.4f} on {len(x_test)} samples")
+        return
     # Black and white are in the calibration set, so that the input's range is 0..1 and its zero point -128.
     calibration = np.concatenate(
         [x_train[:300].astype(np.float32) / 255, np.zeros((1, 8, 8, 1), np.float32), np.ones((1, 8, 8, 1), np.float32)]

@@ -117,7 +117,7 @@ def optimize(request: Request, progress: Progress) -> Outcome:
                 request.before,
                 opened.root,
                 shared,
-                () if seed else request.boards,
+                request.boards,
                 request.objective,
                 request.oracle,
             )
