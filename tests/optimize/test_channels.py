@@ -134,11 +134,14 @@ def test_it_trains_on():
 
 
 def test_gamma_decides():
+    """And not the weights before it, which are large where it is small."""
     model = network("residual")
     inner = surgery.wiring(model).only_reader("inner")
     gamma, *rest = model.get_layer(inner).get_weights()
     gamma[:] = [1, 0.01, 1, 0.01, 1, 0.01, 1, 0.01]
     model.get_layer(inner).set_weights([gamma, *rest])
+    kernel, bias = model.get_layer("inner").get_weights()
+    model.get_layer("inner").set_weights([kernel / gamma**2, bias])
     thin = Channels(epochs=0, importance="gamma").apply(model, made.context())
     assert thin.get_layer(inner).gamma.numpy().tolist() == [1, 1, 1, 1]
 

@@ -18,11 +18,12 @@ SAMPLES = 512  # of the training data, for the mean of what goes
 
 
 class Channels(Learning, Step):
-    """A channel's importance is the sum, over the layers whose channels are joined to it (by additions), of the squares of
-    the weights that make it, times its batch normalization's factor ("norm": Li et al.: Pruning Filters for Efficient
-    ConvNets, arXiv 1608.08710, with squares), or of that normalization's gamma ("gamma": Liu et al.: Network Slimming, arXiv
-    1708.06519); as a share of its layers' sum. With `macs`, channels go one after the other, by least importance per
-    multiplication saved, until that share of the multiplications is left; else each layer keeps the share `keep`."""
+    """A channel's importance is the sum, over the layers whose channels are joined to it (by additions), of the squares
+    of the weights that make it, times its batch normalization's factor ("norm": Li et al.: Pruning Filters for Efficient
+    ConvNets, arXiv 1608.08710, with squares), or the square of that normalization's gamma ("gamma": Liu et al.: Network
+    Slimming, arXiv 1708.06519); as a share of its layers' sum. With `macs`, channels go one after the other, by least
+    importance per multiplication saved, until that share of the multiplications is left; else each layer keeps the share
+    `keep`."""
 
     name = "channels"
     summary = "take the least important channels out of all layers and train on"
