@@ -72,7 +72,7 @@ def build_firmware(
             else:
                 cached = True
             elf = place / str(record["elf"])
-            return _image(elf, board, tools, cached, place)
+            return image(elf, board, tools, cached, place)
     except Timeout as error:
         raise BuildError(
             f"Another build in {place} has not ended for {LOCK_SECONDS} seconds.", try_next="Wait for it, or stop it."
@@ -156,7 +156,8 @@ def _run(place: Path, board: Board, tools: toolchain.Toolchain) -> Path:
     return elf
 
 
-def _image(elf: Path, board: Board, tools: toolchain.Toolchain, cached: bool, place: Path) -> Image:
+def image(elf: Path, board: Board, tools: toolchain.Toolchain, cached: bool, place: Path) -> Image:
+    """What is told of the firmware linked at `elf` by the compiler `tools`, in the folder `place`."""
     held: Sizes = sizes(elf)
     about = {"name": tools.name, "version": tools.version, "flags": [*tools.machine, *COMPILER_FLAGS]}
     return Image(elf, board, held.flash, held.flash - held.weights, held.weights, held.ram, about, cached, place)

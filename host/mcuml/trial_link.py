@@ -1,4 +1,4 @@
-"""What an image takes, told by linking it: the compiler and flags of a build, without PlatformIO, for a board without limits.
+"""Images without PlatformIO, by the compiler and flags of a build: what one takes, for a board without limits, or one to run.
 
 A model that fits nowhere links too, so that its overshoot is known to the byte. What a firmware's objects do not share with
 other models is compiled in a temporary folder; the others and the sizes are kept in mcuml's cache, by content."""
@@ -19,9 +19,9 @@ from pathlib import Path
 from mcuml import assets, build, pio, toolchain
 from mcuml.assets import cache_folder
 from mcuml.board import Board
-from mcuml.compiler_output import first_error
+from mcuml.compiler_output import explain, first_error
 from mcuml.elf_sizes import Sizes, sizes
-from mcuml.errors import BuildError, RequestError
+from mcuml.errors import BuildError, FitError, RequestError
 from mcuml.render import COMPILER_FLAGS
 
 ENDLESS = 1 << 26  # bytes of flash and of RAM: no board has them, and no two regions of one overlap for a real model
@@ -43,19 +43,37 @@ def linked(files: Mapping[str, str], board: Board) -> Linked:
     Raises BuildError (no compiler, compiler errors) and RequestError (the cache cannot be written)."""
     tools = toolchain.find(board.cpu)
     project = build.project_files(files, board, tools)
-    place = cache_folder() / "sizes"
-    kept = place / f"{build.project_key(project, tools)[:16]}.json"
-    try:
+    kept = cache_folder() / "sizes" / f"{build.project_key(project, tools)[:16]}.json"
+    with _writing():
         found = _kept(kept)
         if found is None:
             with workshop(board, tools) as work:
                 found = sizes(work.link(work.compile(project), "image.elf"))
             pio.write_if_changed(kept, json.dumps(asdict(found)))
+    return Linked(found, f"{tools.name} {tools.version}")
+
+
+@contextmanager
+def image(files: Mapping[str, str], board: Board) -> Iterator[build.Image]:
+    """The image that build_firmware(files, board) would link, in a third of its time: for many models that run but once. It
+    vanishes after the block. Raises as linked(), and FitError where the linker finds no room."""
+    tools = toolchain.find(board.cpu)
+    project = build.project_files(files, board, tools)
+    with _writing(), workshop(board, tools) as work:
+        elf = work.link(work.compile(project, endless=False), "image.elf")
+        yield build.image(elf, board, tools, False, work.folder)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise RequestError(
-            f"Cannot link in {place}.", str(error.strerror or error), "Free some space, or set MCUML_CACHE."
+            f"Cannot link in {cache_folder() / 'sizes'}.",
+            str(error.strerror or error),
+            "Free some space, or set MCUML_CACHE.",
         ) from error
-    return Linked(found, f"{tools.name} {tools.version}")
 
 
 def _kept(path: Path) -> Sizes | None:
@@ -80,14 +98,16 @@ class Workshop:
     def __init__(self, board: Board, tools: toolchain.Toolchain, folder: Path):
         self.board, self.tools, self.folder = board, tools, folder
 
-    def compile(self, project: Mapping[str, str], more: Sequence[str] = ()) -> list[str]:
+    def compile(self, project: Mapping[str, str], more: Sequence[str] = (), endless: bool = True) -> list[str]:
         """Compile all of `project` and the platform's own sources, the model's with the flags `more` too; return the objects
-        in the order in which a build links them."""
-        endless = re.sub(r"LENGTH = \d+", f"LENGTH = {ENDLESS}", project["linker.ld"])
+        in the order in which a build links them. `endless`: what is then linked has a board without limits."""
+        script = project["linker.ld"]
         startup = assets.folder("firmware") / "platforms" / "bare" / "startup" / f"{self.board.cpu.arch}.c"
         own = [startup, *(p for place in self.tools.sources for p in sorted(Path(place).glob("*.c")))]
         platform = {f"platform/{p.name}": p.read_text(encoding="utf-8") for p in own}
-        everything = {**project, **platform, "linker.ld": endless}
+        if endless:
+            script = re.sub(r"LENGTH = \d+", f"LENGTH = {ENDLESS}", script)
+        everything = {**project, **platform, "linker.ld": script}
         for name, text in everything.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(text, encoding="utf-8", newline="\n")
@@ -123,6 +143,9 @@ class Workshop:
     def _call(self, *words: str) -> None:
         status, output = pio.call([*self.tools.command, *self.tools.machine, *words], self.folder, pio.environment())
         if status:
+            told = explain(output, self.board, self.folder)
+            if isinstance(told, FitError):
+                raise told
             raise BuildError(f"{self.tools.name} cannot make an image for {self.board.name}.", first_error(output),
                              "This is a defect of mcuml: report it.")  # fmt: skip
 

@@ -34,6 +34,9 @@ class BlockCost:
     refill: int
 
 
+_COSTS: dict[bytes, BlockCost] = {}
+
+
 @dataclass(frozen=True)
 class _Step:
     """What the next instruction must know of this one."""
@@ -51,7 +54,12 @@ class CortexM4:
         self._disassembler.detail = True
 
     def block(self, code: bytes, address: int) -> BlockCost:
-        """Cost of the straight-line `code` at `address`."""
+        """Cost of the straight-line `code` at `address`, which changes no cost: each code is looked at once per process."""
+        if code not in _COSTS:
+            _COSTS[code] = self._cost(code, address)
+        return _COSTS[code]
+
+    def _cost(self, code: bytes, address: int) -> BlockCost:
         instructions, cycles, refill = 0, 0, REFILL
         before = _Step()
         for insn in self._disassembler.disasm(code, address):

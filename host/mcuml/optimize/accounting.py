@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from mcuml import bench, board, build, dataset, pipeline, tflite
+from mcuml import bench, board, dataset, pipeline, tflite, trial_link
 from mcuml.board import Board
 from mcuml.dataset import Dataset
 from mcuml.errors import FitError, RequestError
@@ -200,11 +200,11 @@ def _on_board(plan: Plan, target: Board, data: Dataset, expected: tuple[str, ben
     """Link, count and compare on one virtual board."""
     try:
         check_fit(plan, target)
-        image = build.build_firmware(bench.firmware_files(plan, target), target)
+        with trial_link.image(bench.firmware_files(plan, target), target) as image:
+            latency, memory = bench.measure(image, plan, data, bench.silent)
+            outputs = bench.on_board(image, plan, data, len(data), bench.silent)
     except FitError as error:
         return OnBoard(board=target.name, fits=False, overshoot=error.what)
-    latency, memory = bench.measure(image, plan, data, bench.silent)
-    outputs = bench.on_board(image, plan, data, len(data), bench.silent)
     verified = bench.compare(expected[0], outputs, [], expected[1], plan.graph) if expected else None
     return OnBoard(
         board=target.name,

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcuml import bench, build, dataset, passes, pipeline
+from mcuml import bench, dataset, passes, pipeline, trial_link
 from mcuml.board import Board
 from mcuml.dataset import Dataset
 from mcuml.errors import CheckError, FitError, ModelError
@@ -89,7 +89,8 @@ class _Variant:
 
     def costs(self, data: Dataset) -> Costs:
         check_fit(self.plan, self._board)
-        latency, memory = bench.measure(build.build_firmware(self.files, self._board), self.plan, data, bench.silent)
+        with trial_link.image(self.files, self._board) as image:
+            latency, memory = bench.measure(image, self.plan, data, bench.silent)
         return Costs(latency.cycles if latency else None, memory.arena_bytes, memory.flash_bytes)
 
     def outputs(self, data: Dataset) -> bench.Samples:
