@@ -46,6 +46,10 @@ class Program:
         start, size, name = self._functions[i]
         return name if address < start + max(size, 2) else ""
 
+    def span(self, function: str) -> tuple[int, int] | None:
+        """First and last byte of `function`; None where there is none."""
+        return next(((start, start + size - 1) for start, size, name in self._functions if name == function and size), None)
+
     def where(self, address: int) -> str:
         """ "0x000012a4 in conv_3 (model.c:210)", as far as the ELF tells."""
         function = self.function(address)

@@ -29,6 +29,7 @@ SYSTEM = (0xE0000000, 0x100000)  # private peripheral bus: plain memory, so that
 SLICE_S = 0.05
 SLICE_BLOCKS = 1 << 18  # entered in a slice that is counted: about a second
 PAGE = 0x1000
+PORT = ("port_getc", "port_putc")  # the firmware's functions that read and write UART_DATA
 _SHIFT = 20  # a block's key is address << 20 | size
 _REGISTERS = {f"r{i}": getattr(uc_arm, f"UC_ARM_REG_R{i}") for i in range(13)} | {
     "sp": uc_arm.UC_ARM_REG_SP, "lr": uc_arm.UC_ARM_REG_LR, "pc": uc_arm.UC_ARM_REG_PC,
@@ -168,6 +169,9 @@ class VirtualBoard(Link):
         self._loads: list[int] = []
         self._flash = FlashTiming(self.board.flash) if self._waits else None
         self._last = 0
+        self._at, self._moved, self._again, self._byte = -1, False, False, 0
+        for first, last in filter(None, map(self.program.span, PORT)):
+            uc.hook_add(unicorn.UC_HOOK_CODE, self._in_port, begin=first, end=last)
         uc.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)
         if self._count:
             uc.hook_add(unicorn.UC_HOOK_BLOCK, self._counter())
@@ -210,11 +214,17 @@ class VirtualBoard(Link):
             self._dead = self._dead or self._fault(_FAULTS.get(error.errno, str(error)))
             return
         self._pc = self._uc.reg_read(uc_arm.UC_ARM_REG_PC)
+        self._again = self._moved and self._pc == self._at
         if self._reset_wanted:
             self._rx.clear()
             self._start()
         else:
             self._fold()
+
+    def _in_port(self, _uc: Any, address: int, *_: Any) -> None:
+        """An instruction of PORT begins. Where the slice's time is up while one moves a byte, Unicorn stops with the program
+        counter still on it: the next slice runs it once more (`_again`), and it must not move a second byte."""
+        self._at, self._moved = address, False
 
     def _interrupt(self, uc: Any, number: int, _data: Any) -> None:
         names = {1: "undefined instruction", 2: "supervisor call", 3: "prefetch abort", 4: "data abort", 7: "breakpoint"}
@@ -226,7 +236,10 @@ class VirtualBoard(Link):
         if offset == UART_RX_READY:
             return int(bool(self._rx))
         if offset == UART_DATA:
-            return self._rx.popleft() if self._rx else 0
+            if not self._again:
+                self._byte = self._rx.popleft() if self._rx else 0
+            self._again, self._moved = False, True
+            return self._byte
         if offset == CYCLES_LO:
             self._latched = self.cycles
             return self._latched & 0xFFFFFFFF
@@ -236,7 +249,9 @@ class VirtualBoard(Link):
 
     def _mmio_write(self, uc: Any, offset: int, _size: int, value: int, _data: Any) -> None:
         if offset == UART_DATA:
-            self._tx.append(value & 0xFF)
+            if not self._again:
+                self._tx.append(value & 0xFF)
+            self._again, self._moved = False, True
         elif offset == IDLE:
             if not self._rx:
                 self._idle = True
