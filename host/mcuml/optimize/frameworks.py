@@ -79,4 +79,6 @@ def limit_threads(count: int) -> None:
 
 def missing(name: str, error: ImportError) -> RequestError:
     """The error that says how to install what `name` is part of."""
-    return RequestError(f"mcuml optimize needs {name}, which is not installed.", str(error), f"Install it with: {EXTRA}")
+    return RequestError(
+        f"mcuml optimize needs {name}, which is not installed.", str(error), f"Install it with: {EXTRA} (on Python 3.10 to 3.12)."
+    )
