@@ -66,7 +66,7 @@ def test_labels(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("scale", "ends"), [("0..1", (0, 1)), ("0..255", (0, 255)), ("-1..1", (-1, 1))])
-def test_pixels(scale: data.Pixels, ends: tuple[int, int], tmp_path: Path) -> None:
+def test_pixels(scale: str, ends: tuple[int, int], tmp_path: Path) -> None:
     x = pixels(15)
     x[0], x[1] = 0, 255
     loaded = data.load(saved(tmp_path, three(x_test=x)), SHAPE, CLASSES, scale)
