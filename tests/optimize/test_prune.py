@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-pytest.importorskip("tensorflow", reason="mcuml[optimize] is not installed")
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed: pip install 'mcuml[optimize]'")
 
 import made
 

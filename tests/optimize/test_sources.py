@@ -15,6 +15,8 @@ import keras_models
 import numpy as np
 import pytest
 
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed: pip install 'mcuml[optimize]'")
+
 from mcuml.errors import ModelError, RequestError
 from mcuml.optimize import frameworks, sources
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow", reason="mcuml[optimize] is not installed")
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed: pip install 'mcuml[optimize]'")
 
 from mcuml.errors import ModelError, RequestError
 from mcuml.optimize import frameworks, recipe, surgery
