@@ -35,6 +35,8 @@ STAGES = (
         "depthwise_lines",
         "depthwise_windows",
         "depthwise_apart",
+        "single_plane",
+        "conv_pool_point",
         "fixedpoint",
         "elementwise",
         "shapes",
@@ -188,6 +190,7 @@ def test_a_file_is_a_room(name: str) -> None:
 
 
 SHARED = (
+    "conv_pool_point",
     "conv_s8",
     "depthwise_apart",
     "depthwise_lines",
@@ -195,6 +198,7 @@ SHARED = (
     "elementwise",
     "floats",
     "halves",
+    "single_plane",
     "sparse",
     "palette",
     "unpack",

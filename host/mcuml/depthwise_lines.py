@@ -34,19 +34,32 @@ class ZerosAndRange:
         return (self.low, self.high) != (-128, 127)
 
 
-def kernel(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndarray, zeros: ZerosAndRange, macs: int) -> Kernel:
-    """The kernel for weights (3, 3, C) int8 and lanes.channel_table's `table` (C, 3).
+def serves(vertical: Axis, horizontal: Axis) -> bool:
+    """Whether the window is one of this kernel's."""
+    return all(a.taps == 3 and a.dilation == 1 and a.stride == vertical.stride <= 2 for a in (vertical, horizontal))
+
+
+def kernel(
+    vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndarray, zeros: ZerosAndRange, macs: int, planes: int = 0
+) -> Kernel:
+    """The kernel for weights (3, 3, C) int8 and lanes.channel_table's `table` (C, 3). The input has C planes, or, if `planes` is
+    one, a single one for all of C <= 4 output channels.
 
     It walks the planes along their rows or, where that is cheaper, their columns. In place it needs equal offsets: then four
     channels' outputs fall on these channels' inputs alone. Along rows an output's place is never ahead of the lines
     that were read; along columns only where input and output planes have one shape."""
     channels, stride = weights.shape[2], vertical.stride
-    by_rows = (vertical, horizontal), (horizontal.size * channels, channels), (horizontal.out * channels, channels)
+    planes = planes or channels
     constants = for_relu(weights, table, zeros)
     short = constants is not None
     same = (vertical.size, horizontal.size) == (vertical.out, horizontal.out)
-    columns = same and cycles(horizontal, vertical, channels, zeros, short) < cycles(vertical, horizontal, channels, zeros, short)
-    (lines, along), in_steps, out_steps = (pair[::-1] for pair in by_rows) if columns else by_rows
+    cost = cycles(vertical, horizontal, planes, channels, zeros, short)
+    turned = cycles(horizontal, vertical, planes, channels, zeros, short)
+    columns = same and turned < cost
+    lines, along = (horizontal, vertical) if columns else (vertical, horizontal)
+    row_in, row_out = horizontal.size * planes, horizontal.out * channels
+    in_steps = (planes, row_in) if columns else (row_in, planes)
+    out_steps = (channels, row_out) if columns else (row_out, channels)
     if columns or constants is None:
         ordered = weights.transpose(1, 0, 2) if columns else weights
         constants = (for_relu if short else for_all)(ordered, table, zeros)
@@ -57,12 +70,19 @@ def kernel(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndar
     }  # fmt: skip
     params = {
         "stride": stride, "along": gathered, "out_step": out_steps[1], "channels": channels, "relu": short, "shift": SHIFT,
+        "few": planes if planes < GROUP else 0, "copies": channels // planes,
         "lines": {"size": lines.size, "out": lines.out, "pad": lines.pad, "in_step": in_steps[0], "out_step": out_steps[0]},
         "low": zeros.low, "high": zeros.high,
     }  # fmt: skip
     held = (Constant("channels", np.ascontiguousarray(constants)),)
-    overlaps = (Overlap(0, 0, 0, exact=True),)
-    cost = cycles(lines, along, channels, zeros, short)
+    overlaps: tuple[Overlap, ...] = ()
+    if planes == channels:
+        overlaps = (Overlap(0, 0, 0, exact=True),)
+    elif not columns:  # one group: two lines of outputs are written when all lines that they need are in the buffer
+        lasts = range(1, lines.out - 1, 2)
+        ahead = [(last + 1) * out_steps[0] - (stride * last + 3 - lines.pad) * in_steps[0] for last in lasts]
+        overlaps = (Overlap(0, 0, max([0, *ahead])),)
+    cost = turned if columns else cost
     return Kernel("depthwise_3x3", params, held, buffer_bytes(lines, along), overlaps, macs, cost)
 
 
@@ -135,19 +155,21 @@ def words(weights: np.ndarray) -> list[np.ndarray]:
     return [((high << 16) | (low & 0xFFFF)) for low, high in pairs]
 
 
-def cycles(lines: Axis, along: Axis, channels: int, zeros: ZerosAndRange, short: bool) -> int:
+def cycles(lines: Axis, along: Axis, planes: int, channels: int, zeros: ZerosAndRange, short: bool) -> int:
     """Of a Cortex-M4, fitted to counts of lines of 3 to 48 outputs: 63 or 74 for 2x2 outputs, 41 for two lines of a channel."""
     pairs, twos = -(-along.out // 2), -(-lines.out // 2)
     outputs = 63 if lines.stride == 1 else 74
     outputs += 0 if short else 14 + 12 * zeros.clamps
     columns = along.stride * pairs + 1
-    gathered = gathering(lines, channels, along.size, columns, 30)
+    gathered = gathering(lines, planes, channels, along.size, columns, 30)
     return channels * twos * (41 + outputs * pairs) + -(-channels // GROUP) * (50 + 30 * twos) + gathered
 
 
-def gathering(lines: Axis, channels: int, count: int, columns: int, call: int) -> int:
-    """Cycles of a Cortex-M4 for all lines of all channels, of `count` elements in `columns` words, and `call` for each."""
-    groups, element = -(-channels // GROUP), 19 if channels % GROUP else 10.5
+def gathering(lines: Axis, planes: int, channels: int, count: int, columns: int, call: int) -> int:
+    """Cycles of a Cortex-M4 for all lines of all planes, each of them for channels / planes channels, of `count` elements in
+    `columns` words, and `call` for each."""
+    groups = -(-planes // GROUP)
+    element = 2 + 3 * planes + channels / 2 if planes < GROUP else 19 if planes % GROUP else 10.5
     parts = range(min(lines.dilation, lines.out))
     wanted = [lines.stride * (-(-(lines.out - part) // lines.dilation) - 1) + lines.taps for part in parts]
     inside = sum(0 <= part + n * lines.dilation - lines.pad < lines.size for part in parts for n in range(wanted[part]))

@@ -46,7 +46,7 @@ def kernel(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndar
     )  # fmt: skip
     params = {
         "shape": shape, "along": tuple(along), "channels": channels, "low": zeros.low, "high": zeros.high,
-        "unroll": unroll,
+        "unroll": unroll, "few": channels if channels < GROUP else 0, "copies": 1,
     }  # fmt: skip
     lines = max(vertical.stride * (-(-vertical.out // vertical.dilation) - 1) + vertical.taps, 0) * phases
     scratch = 4 * GROUP * (lines + rows * (along[0]["columns"] - 1))
@@ -58,7 +58,7 @@ def kernel(vertical: Axis, horizontal: Axis, weights: np.ndarray, table: np.ndar
     tile = 54 + 9 * items + 4 * items // unroll + 12 * zeros.clamps
     calls = vertical.out * classes * multiplier
     cost = calls * (channels * (34 + tiles * tile) + -(-channels // GROUP) * 115)  # as counted for a Cortex-M4
-    cost += sum(gathering(vertical, channels, line["count"], line["columns"], 35) for line in along)
+    cost += sum(gathering(vertical, channels, channels, line["count"], line["columns"], 35) for line in along)
     return Kernel("depthwise_windows", params, held, scratch, overlaps, macs, cost)
 
 

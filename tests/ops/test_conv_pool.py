@@ -89,6 +89,52 @@ def make(rng, *case) -> bytes:
 test_matches_tflite_micro = compare(CASES, make, optimized=True)
 
 
+POINTS = [  # (height, width, channels out, stride, activation, the pool's taps, stride and activation)
+    (26, 26, 12, ONE, "RELU", TWO, TWO, "NONE"),
+    (1, 1, 3, ONE, "NONE", ONE, ONE, "NONE"),
+    (2, 2, 1, ONE, "RELU6", TWO, TWO, "NONE"),
+    (7, 9, 5, ONE, "NONE", TWO, TWO, "RELU"),
+    (9, 8, 2, ONE, "RELU", (3, 3), TWO, "NONE"),  # windows overlap
+    (8, 11, 6, ONE, "NONE", TWO, (3, 3), "RELU6"),  # pixels are left out
+    (13, 10, 4, TWO, "RELU", (1, 2), (1, 2), "NONE"),
+    (5, 16, 7, (1, 2), "RELU_N1_TO_1", (2, 1), (2, 1), "NONE"),
+    (4, 19, 3, ONE, "NONE", (4, 4), ONE, "NONE"),
+]
+POINT_CASES = [(dtype, *shape, "usual") for dtype in ("int8", "float32") for shape in POINTS]
+POINT_CASES += [
+    ("int8", *POINTS[n], flavour) for n in (0, 3) for flavour in FLAVOURS[1:] if flavour not in ("loud", "flushed", "big bias")
+]
+POINT_CASES += [
+    (dtype, *shape, "usual", 2, depthwise)
+    for dtype, shape, depthwise in (("int8", POINTS[3], True), ("int8", POINTS[8], False), ("float32", POINTS[6], True))
+]
+
+
+def make_point(rng, dtype, height, width, channels, stride, activation, taps, step, clamp, flavour, batch=1, depthwise=False):
+    """A 1x1 convolution of one channel: what a pool has of it is found from its largest and least input."""
+    x = random_tensor(rng, "x", dtype, (batch, height, width, 1))
+    first = season(conv(rng, x, channels, ONE, stride, ONE, "SAME", activation, depthwise=depthwise), flavour, 3 * depthwise)
+    second = pool(first.outputs[0], taps, step, clamp)
+    return model([first, second], [x], second.outputs)
+
+
+test_points_match_tflite_micro = compare(POINT_CASES, make_point, optimized=True)
+
+
+@pytest.mark.parametrize("case", POINT_CASES, ids=identify)
+def test_points_are_one_layer(case):
+    (node,) = lowered(make_point(np.random.default_rng(5), *case), optimized=True).nodes
+    assert node.kernel.template == "conv_pool_point"
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_points_in_partial_windows_stay_two_layers(dtype):
+    x = random_tensor(np.random.default_rng(1), "x", dtype, (1, 5, 5, 1))
+    first = conv(np.random.default_rng(1), x, 3, ONE)
+    second = pool(first.outputs[0], TWO, TWO, padding="SAME")
+    assert len(codes([first, second], x, second.outputs)) == 2
+
+
 def codes(nodes: list[OpSpec], x: TensorSpec, outputs: list[TensorSpec]) -> list[str]:
     """The operators that are left once the passes ran."""
     return [node.code for node in lowered(model(nodes, [x], outputs), optimized=True).nodes]

@@ -95,6 +95,26 @@ APART = [
         (13, 13, 4, (5, 5), TWO, (2, 3), "VALID", "NONE", "no bias"),
     )
 ]  # fmt: skip
+# One to three planes, which have gathers of their own, and a single plane for up to four channels: odd and even sizes down to one
+# pixel, along rows and along columns, both strides, padding on each side or none, each requantization.
+FEW = [
+    ("int8", height, width, planes, multiplier, (3, 3), stride, ONE, padding, activation, "channel", flavour)
+    for planes, multiplier in ((1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (3, 1))
+    for height, width, stride, padding, activation, flavour in (
+        (1, 1, ONE, "SAME", "NONE", "usual"), (3, 3, ONE, "VALID", "RELU", "low zero"), (1, 6, TWO, "SAME", "RELU6", "usual"),
+        (9, 8, ONE, "VALID", "NONE", "full"), (6, 11, TWO, "VALID", "RELU", "low zero"), (7, 5, TWO, "SAME", "NONE", "high zero"),
+        (20, 5, ONE, "SAME", "RELU", "low zero"), (10, 10, ONE, "SAME", "NONE", "no bias"),
+    )
+]  # fmt: skip
+FEW += [(*FEW[n], 2) for n in (3, 9, 12, 41)]
+SINGLE = [
+    ("int8", height, width, 1, multiplier, window, stride, dilation, padding, activation, "channel", "usual")
+    for height, width, multiplier, window, stride, dilation, padding, activation in (
+        (1, 1, 1, ONE, ONE, ONE, "SAME", "NONE"), (9, 7, 2, (5, 5), ONE, ONE, "SAME", "RELU"),
+        (9, 9, 3, (3, 3), ONE, TWO, "VALID", "NONE"), (8, 9, 2, (3, 3), (1, 2), ONE, "SAME", "RELU6"),
+        (11, 4, 1, (7, 2), (3, 2), ONE, "SAME", "RELU"), (5, 6, 3, ONE, TWO, ONE, "VALID", "NONE"),
+    )
+]  # fmt: skip
 # What none of them takes: a stride and a dilation at once with a multiplier or few channels, a multiplier of one and more.
 PLAIN = [("int8", 9, 9, 5, 2, (3, 3), TWO, TWO, "SAME", "RELU", "channel", "usual")]
 PLAIN += [("int8", 9, 9, 3, 1, (3, 3), TWO, TWO, "SAME", "RELU", "channel", "usual")]
@@ -115,6 +135,8 @@ def make(rng, dtype, height, width, depth, multiplier, window, stride, dilation,
 test_matches_tflite_micro = compare(CASES, make)
 test_any_window = compare([*WINDOWS, (*WINDOWS[4], 2), (*WINDOWS[8], 2)], make, template="depthwise_windows")
 test_pixels_apart = compare([*APART, (*APART[0], 2), (*APART[1], 2)], make, template="depthwise_apart")
+test_few_planes = compare(FEW, make, template="depthwise_3x3")
+test_a_single_plane = compare(SINGLE, make, template="depthwise_windows")
 test_plain_int8 = compare(PLAIN, make, template="depthwise_conv_2d")
 
 
@@ -157,6 +179,26 @@ def test_kernel_by_shape(multiplier, window, stride, dilation, template, in_plac
     case = ("int8", 9, 9, 4, multiplier, window, stride, dilation, "SAME", "NONE", "channel", "usual")
     kernel = lowered(make(np.random.default_rng(5), *case)).nodes[0].kernel
     assert (kernel.template, bool(kernel.overlaps)) == (template, in_place)
+
+
+@pytest.mark.parametrize(
+    ("code", "channels", "window", "template"),
+    [
+        ("DEPTHWISE_CONV_2D", 1, (3, 3), "depthwise_3x3"),
+        ("DEPTHWISE_CONV_2D", 4, (3, 3), "depthwise_3x3"),
+        ("DEPTHWISE_CONV_2D", 5, (3, 3), "conv_2d_strip"),
+        ("DEPTHWISE_CONV_2D", 3, (5, 5), "depthwise_windows"),
+        ("DEPTHWISE_CONV_2D", 4, (5, 5), "conv_2d_strip"),
+        ("CONV_2D", 2, (3, 3), "depthwise_3x3"),
+        ("CONV_2D", 1, (1, 1), "depthwise_windows"),
+    ],
+)
+def test_kernel_of_a_single_plane(code, channels, window, template):
+    rng = np.random.default_rng(4)
+    x = random_tensor(rng, "x", "int8", (1, 9, 9, 1))
+    layer = conv(rng, x, channels, window, ONE, ONE, "SAME", "RELU", True, depthwise=code != "CONV_2D")
+    kernel = lowered(model([layer], [x], layer.outputs)).nodes[0].kernel
+    assert (kernel.template, bool(kernel.overlaps)) == (template, template != "depthwise_windows" or channels == 1)
 
 
 @pytest.mark.parametrize(

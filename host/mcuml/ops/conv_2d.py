@@ -16,6 +16,7 @@ from mcuml.geometry import Axis, each_image, overlap_distance, window
 from mcuml.graph import Graph, Kernel, Node, Overlap
 from mcuml.numerics import float_activation_range, open_activation_range
 from mcuml.ops import Operator, require
+from mcuml.single_plane import single
 from mcuml.weighted import (
     bias_f32,
     channel_scales,
@@ -115,6 +116,8 @@ def convolution(
         return floats.convolution(params, filters, open_activation_range(activation), offsets.data, overlaps[0], macs)
     real = [] if source.dtype == "float32" else channel_scales(source, weights, output)
     if source.dtype == "int8" and groups == 1:
+        if (kernel := single(node, graph, filters, vertical, horizontal, activation)) is not None:
+            return kernel
         fast = paired(node, graph, filters, vertical, horizontal, activation) or stripped(
             node, graph, filters, vertical, horizontal, activation
         )

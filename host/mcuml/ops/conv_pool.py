@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml import floats, halves, lanes
+from mcuml import conv_pool_point, floats, halves, lanes
 from mcuml.geometry import Axis, axis, each_image, overlap_distance
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap, Tensor
 from mcuml.numerics import activation_range, open_activation_range
@@ -63,27 +63,34 @@ class Windows:
         return (self.taps - 1) * self.conv.stride + self.conv.taps
 
 
-def windows(conv: Node, pool: Node, graph: Graph) -> tuple[Windows, Windows] | None:
-    """(vertical, horizontal), or None where pooling windows overlap or leave pixels out, or are not whole."""
+def axes(conv: Node, pool: Node, graph: Graph) -> tuple[tuple[Axis, Axis], tuple[Axis, Axis]]:
+    """(vertical, horizontal) of the convolution, and of the pool."""
     attrs, pooling = conv.attrs, pool.attrs
     assert isinstance(attrs, Conv2D) and isinstance(pooling, Pool2D)
     found = []
     for i in range(2):
         size, taps = graph.tensors[conv.inputs[0]].shape[1 + i], graph.tensors[conv.inputs[1]].shape[1 + i]
         first = axis(size, taps, attrs.stride[i], attrs.dilation[i], attrs.padding)
-        second = axis(first.out, pooling.taps[i], pooling.stride[i], 1, pooling.padding)
+        found.append((first, axis(first.out, pooling.taps[i], pooling.stride[i], 1, pooling.padding)))
+    return (found[0][0], found[1][0]), (found[0][1], found[1][1])
+
+
+def windows(convs: tuple[Axis, Axis], pools: tuple[Axis, Axis]) -> tuple[Windows, Windows] | None:
+    """(vertical, horizontal), or None where pooling windows overlap or leave pixels out, or are not whole or not among QUADS."""
+    found = []
+    for first, second in zip(convs, pools, strict=True):
         if second.stride != second.taps or second.pad or second.out * second.taps > first.out or first.dilation != 1:
             return None
         found.append(Windows(first, second.taps, second.out))
-    return found[0], found[1]
+    return (found[0], found[1]) if (found[0].taps, found[1].taps) in QUADS else None
 
 
 def fused(conv: Node, pool: Node, graph: Graph) -> Kernel | None:
     """The kernel for both nodes, each of them legal, or None where none serves or the two apart need less memory."""
     source, weights, _, middle = weighted(conv, graph)
     output = graph.tensors[pool.outputs[0]]
-    both = windows(conv, pool, graph)
-    if both is None or weights.data is None or not source.dtype == weights.dtype == output.dtype:
+    convs, pools = axes(conv, pool, graph)
+    if weights.data is None or not source.dtype == weights.dtype == output.dtype:
         return None
     if conv.code == "CONV_2D" and weights.shape[3] == source.shape[3]:
         filters = weights.data
@@ -91,12 +98,12 @@ def fused(conv: Node, pool: Node, graph: Graph) -> Kernel | None:
         filters = weights.data.transpose(3, 1, 2, 0)
     else:
         return None
-    if (both[0].taps, both[1].taps) not in QUADS:
-        return None
-    kernel = None
-    if source.dtype == "int8":
+    kernel, both = None, windows(convs, pools)
+    if conv_pool_point.serves(filters, pools):
+        kernel = _point(conv, pool, graph, filters, convs, pools)
+    elif both is not None and source.dtype == "int8":
         kernel = _int8(conv, pool, graph, filters, *both)
-    elif source.dtype == "float32" and not halves.keeps(graph, filters):
+    elif both is not None and source.dtype == "float32" and not halves.keeps(graph, filters):
         kernel = _float32(conv, pool, graph, filters, *both)
     if kernel is None:
         return None
@@ -119,22 +126,45 @@ def _in_place(vertical: Windows, row_in: int, row_out: int) -> int:
     return max(0, *(y * row_out - max(0, first[y]) * row_in for y in range(vertical.out)))
 
 
+def _point(
+    conv: Node, pool: Node, graph: Graph, filters: np.ndarray, convs: tuple[Axis, Axis], pools: tuple[Axis, Axis]
+) -> Kernel | None:
+    """The kernel for `filters` (N, 1, 1, 1)."""
+    source, _, bias, _ = weighted(conv, graph)
+    if source.dtype == "float32":
+        limits = _both(*(open_activation_range(node.attrs.activation) for node in (conv, pool)))
+        return conv_pool_point.float32(filters, bias_f32(bias, len(filters)).data, convs, pools, limits)
+    found = _requantized(conv, pool, graph, filters)
+    if source.dtype != "int8" or found is None:
+        return None
+    output = graph.tensors[pool.outputs[0]]
+    return conv_pool_point.int8(filters, found[0], convs, pools, (source.zero_point, output.zero_point), found[1])
+
+
+def _requantized(conv: Node, pool: Node, graph: Graph, filters: np.ndarray) -> tuple[np.ndarray, tuple[int, int]] | None:
+    """(lanes.channel_table, the range of the results) of an int8 pair, or None where these are out of range."""
+    source, _, bias, middle = weighted(conv, graph)
+    output = graph.tensors[pool.outputs[0]]
+    if (middle.scale, middle.zero_point) != (output.scale, output.zero_point):
+        return None
+    scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(*weighted(conv, graph)[:2], middle))
+    table = lanes.channel_table(filters.reshape(len(filters), -1), scaling, lanes.reach(source.zero_point), output.zero_point)
+    limits = _both(activation_range(conv.attrs.activation, middle), activation_range(pool.attrs.activation, output))
+    return None if table is None else (table, limits)
+
+
 def _int8(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical: Windows, horizontal: Windows) -> Kernel | None:
     """The kernel for `filters` (N, KH, KW, C), or None where they do not fit its registers or lanes.
 
     Its strip holds, for each input column, the elements of all rows that an output row needs, so that a window is a
     segment of each column and the windows of the four pixels lie a few bytes apart."""
-    source, _, bias, middle = weighted(conv, graph)
-    output = graph.tensors[pool.outputs[0]]
-    if (middle.scale, middle.zero_point) != (output.scale, output.zero_point):
+    found = _requantized(conv, pool, graph, filters)
+    if found is None:
         return None
+    table, (low, high) = found
+    source, output = graph.tensors[conv.inputs[0]], graph.tensors[pool.outputs[0]]
     channels, depth = len(filters), filters.shape[3]
     reach = lanes.reach(source.zero_point)
-    scaling = lanes.requantization(None if bias is None else bias.data, channel_scales(*weighted(conv, graph)[:2], middle))
-    table = lanes.channel_table(filters.reshape(channels, -1), scaling, reach, output.zero_point)
-    if table is None:
-        return None
-    low, high = _both(activation_range(conv.attrs.activation, middle), activation_range(pool.attrs.activation, output))
     rows, columns = vertical.reach, (horizontal.out - 1) * horizontal.step + horizontal.reach
     pitch = -(-rows * depth // 2) * 2
     params: dict[str, Any] = {
@@ -144,21 +174,21 @@ def _int8(conv: Node, pool: Node, graph: Graph, filters: np.ndarray, vertical: W
         "low": low, "high": high, "clamp": (low, high) != (-128, 127), "away": low < output.zero_point,
     }  # fmt: skip
     rows_of_table = lanes.with_addends(table, output.zero_point)
-    found = _one_channel(filters, rows_of_table, vertical, horizontal) or _any(
+    made = _one_channel(filters, rows_of_table, vertical, horizontal) or _any(
         filters, rows_of_table, vertical, horizontal, reach, pitch
     )
-    if found is None:
+    if made is None:
         return None
     element = 4 if depth % 4 == 0 else 7 if depth == 1 else 8
     outputs = vertical.out * horizontal.out
     return Kernel(
-        found.template,
-        {**params, **found.params, "words": len(found.stream)},
-        (Constant("weights", found.stream),),
-        (columns * pitch + found.slack) * 2,
+        made.template,
+        {**params, **made.params, "words": len(made.stream)},
+        (Constant("weights", made.stream),),
+        (columns * pitch + made.slack) * 2,
         (Overlap(0, 0, _in_place(vertical, horizontal.conv.size * depth, horizontal.out * channels)),),
         outputs * 4 * filters.size,
-        vertical.out * (100 + rows * columns * depth * element + found.row_cycles),
+        vertical.out * (100 + rows * columns * depth * element + made.row_cycles),
     )
 
 

@@ -70,7 +70,7 @@ class DepthwiseConv2D(Conv2D):
             return None
         zeros = depthwise_lines.ZerosAndRange(source.zero_point, output.zero_point, *activation_range(self.activation, output))
         macs = vertical.out * horizontal.out * weights.elements
-        if _is_3x3(vertical, horizontal) and source.shape[3] == output.shape[3]:
+        if depthwise_lines.serves(vertical, horizontal) and source.shape[3] == output.shape[3]:
             return depthwise_lines.kernel(vertical, horizontal, weights.data[0], table, zeros, macs)
         found = []
         if source.shape[3] == output.shape[3]:
@@ -105,7 +105,3 @@ class DepthwiseConv2D(Conv2D):
             macs=macs,
             cycles=cycles if source.dtype == "int8" else 0,
         )
-
-
-def _is_3x3(vertical: Axis, horizontal: Axis) -> bool:
-    return all(a.taps == 3 and a.dilation == 1 and a.stride == vertical.stride <= 2 for a in (vertical, horizontal))
