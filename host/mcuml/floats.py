@@ -12,6 +12,7 @@ import numpy as np
 from mcuml.geometry import Axis
 from mcuml.graph import Constant, Kernel, Overlap
 
+TOGETHER = 4  # output channels of the matrix kernel
 ELEMENT = 41  # Cortex-M4 cycles of one element of four windows times four channels: 9 for eight loads, 32 for 16 products
 TURN, SEGMENT, GROUP = 12, 14, 110  # and of a turn of its loop, of a segment, of four channels' bias and stores
 DIRECT, QUAD, COPY = 90, 200, 75  # and of finding four windows, without and with a look at each, and of a copied row

@@ -5,7 +5,7 @@ import pytest
 
 from modelmaker import conv, model, random_tensor
 from ops.flavour import FLAVOURS, INT16_FLAVOURS, season
-from ops.harness import compare, lowered
+from ops.harness import compare, identify, lowered
 
 ONE, TWO = (1, 1), (2, 2)
 SHAPES = [  # (height, width, channels in, multiplier, window, stride, dilation, padding, activation)
@@ -135,6 +135,25 @@ def make(rng, dtype, height, width, depth, multiplier, window, stride, dilation,
 test_matches_tflite_micro = compare(CASES, make)
 test_any_window = compare([*WINDOWS, (*WINDOWS[4], 2), (*WINDOWS[8], 2)], make, template="depthwise_windows")
 test_pixels_apart = compare([*APART, (*APART[0], 2), (*APART[1], 2)], make, template="depthwise_apart")
+# float32 3x3 by rows: every flavour of clamp, both strides, padding at each end or none, multipliers, more channels.
+ROWS = [
+    ("float32", height, width, planes, multiplier, (3, 3), stride, ONE, padding, activation, "tensor", "usual", batch)
+    for height, width, planes, multiplier, stride, padding, activation, batch in (
+        (1, 1, 1, 1, ONE, "SAME", "NONE", 1), (1, 1, 3, 1, TWO, "SAME", "RELU", 1), (2, 2, 2, 2, ONE, "SAME", "RELU6", 1),
+        (2, 2, 5, 1, TWO, "SAME", "NONE", 2), (3, 3, 4, 1, ONE, "VALID", "RELU", 1), (3, 4, 2, 3, TWO, "VALID", "NONE", 1),
+        (9, 8, 1, 3, ONE, "SAME", "RELU_N1_TO_1", 1), (8, 9, 6, 1, TWO, "SAME", "RELU", 3),
+        (7, 12, 1, 2, TWO, "VALID", "RELU6", 1), (28, 28, 1, 1, ONE, "VALID", "NONE", 1), (25, 5, 9, 1, ONE, "SAME", "RELU", 1),
+        (6, 11, 3, 2, TWO, "SAME", "RELU", 1),
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ROWS, ids=identify)
+def test_float_rows_have_their_kernel(case):
+    assert lowered(make(np.random.default_rng(5), *case)).nodes[0].kernel.template == "depthwise_3x3_f32"
+
+
+test_float_rows = compare(ROWS, make)
 test_few_planes = compare(FEW, make, template="depthwise_3x3")
 test_a_single_plane = compare(SINGLE, make, template="depthwise_windows")
 test_plain_int8 = compare(PLAIN, make, template="depthwise_conv_2d")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mcuml import depthwise_apart, depthwise_lines, depthwise_windows, lanes
+from mcuml import depthwise_apart, depthwise_f32, depthwise_lines, depthwise_windows, floats, halves, lanes
 from mcuml.elementwise import known_activation
 from mcuml.geometry import Axis, each_image, overlap_distance
 from mcuml.graph import Graph, Kernel, Node, Overlap
-from mcuml.numerics import activation_range
+from mcuml.numerics import activation_range, open_activation_range
 from mcuml.ops import require
 from mcuml.ops.conv_2d import Conv2D, convolution
-from mcuml.weighted import BIAS, channel_scales, check_weighted, hybrid_kernel, is_hybrid, plain, stored, weighted
+from mcuml.weighted import BIAS, bias_f32, channel_scales, check_weighted, hybrid_kernel, is_hybrid, plain, stored, weighted
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,13 @@ class DepthwiseConv2D(Conv2D):
         if is_hybrid(source, weights):
             shape = source.shape[0], source.shape[3]
             return hybrid_kernel(node, graph, by_channel, vertical, horizontal, self.activation, True, *shape)
-        if source.shape[3] == 1:  # each output channel sees all of the input: a convolution
+        few = source.shape[3] > 1 or output.shape[3] < floats.TOGETHER  # more of one plane share the windows of a convolution
+        by_row = source.dtype == "float32" and few and not halves.keeps(graph, by_channel)
+        if by_row and depthwise_lines.serves(vertical, horizontal):
+            offsets = bias_f32(weighted(node, graph)[2], output.shape[3]).data
+            limits = open_activation_range(self.activation)
+            kernel = depthwise_f32.kernel(vertical, horizontal, weights.data[0], offsets, source.shape[3], limits)
+        elif source.shape[3] == 1:  # each output channel sees all of the input: a convolution
             kernel = convolution(node, graph, by_channel, vertical, horizontal, self.activation)
         else:
             kernel = self._int8(node, graph, vertical, horizontal) or self._plain(node, graph, vertical, horizontal)
