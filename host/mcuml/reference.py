@@ -7,12 +7,13 @@ so neither is loaded into this one.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,17 @@ class Answer:
 
     oracle: str
     samples: list[list[np.ndarray]]
+
+
+def oracle() -> Callable[[Path, list[list[np.ndarray]]], tuple[str, list[list[np.ndarray]]]] | None:
+    """The oracle as bench.bench() takes it; None where neither of its interpreters is installed."""
+    return asked if any(importlib.util.find_spec(name) for name in ("tflite_micro", "ai_edge_litert")) else None
+
+
+def asked(model: Path, inputs: list[list[np.ndarray]]) -> tuple[str, list[list[np.ndarray]]]:
+    """(name and version of the oracle, its outputs) of ask(): at the module's top, so that worker processes can be given it."""
+    answer = ask(model, inputs)
+    return answer.oracle, answer.samples
 
 
 def run(model: Path | bytes, inputs: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:

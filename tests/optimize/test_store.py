@@ -7,6 +7,7 @@ import pytest
 
 from mcuml.errors import RequestError
 from mcuml.optimize.accounting import Account
+from mcuml.optimize.passes_effect import Costs, Effect, Passes
 from mcuml.optimize.store import Store
 
 ACCOUNT = Account(
@@ -22,6 +23,16 @@ def test_an_account_comes_back_when_the_file_is_opened_again(tmp_path: Path) -> 
     again = Store(tmp_path / "results.sqlite")
     assert again.get("key") == ACCOUNT
     assert again.get("other") is None
+
+
+def test_the_effects_of_passes_come_back(tmp_path: Path) -> None:
+    full = Costs(None, 100, 2000)
+    found = Passes(board="here", full=full, effects=(Effect("one", full, True), Effect("two", None, needed="it must be.")))
+    store = Store(tmp_path / "results.sqlite")
+    store.put_passes("key", found)
+    store.close()
+    assert Store(tmp_path / "results.sqlite").passes("key") == found
+    assert Store(tmp_path / "results.sqlite").passes("other") is None
 
 
 def test_an_account_of_another_version_is_not_read(tmp_path: Path) -> None:

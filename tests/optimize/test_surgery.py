@@ -72,6 +72,19 @@ def test_a_chain_stands_where_the_layer_stood(make):
     np.testing.assert_allclose(copy(X).numpy(), model(X).numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_a_layer_that_came_of_a_chain_may_become_one_itself():
+    """Its first piece's name is taken by the earlier chain's."""
+    model = branched()
+    for _ in range(2):
+        conv = model.get_layer("conv")
+        half = surgery.Piece("Rescaling", {"scale": 0.5, "offset": 0.0})
+        model = surgery.replace(model, {"conv": [half, surgery.changed(conv, conv.get_weights())]})
+    assert {"conv", "conv_0", "conv_1"} <= set(names(model))
+    quarter = branched()
+    quarter.set_weights(model.get_weights())
+    np.testing.assert_allclose(model(X).numpy(), quarter(X / 4).numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_shapes_may_change_behind_a_replaced_layer():
     model = sequential()
     conv, dense = model.get_layer("conv"), model.get_layer("dense")

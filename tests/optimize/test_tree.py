@@ -1,5 +1,6 @@
 """What is the same work and what is not: the keys of steps and accounts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from mcuml.optimize.recipe import Recipe, parse
@@ -48,6 +49,8 @@ def test_where_the_data_file_lies_and_what_a_recipe_is_called_changes_nothing() 
 def test_another_board_needs_another_account_of_the_same_file() -> None:
     a, b = made("int8"), made("int8", boards=("there",))
     assert keys(a) == keys(b) and a.accounting.key != b.accounting.key
+    changed = made("int8", shared=replace(DATA, boards="the file of this name says something else"))
+    assert keys(a) == keys(changed) and a.accounting.key != changed.accounting.key
 
 
 def test_the_teacher_is_the_model_that_recipes_start_from() -> None:

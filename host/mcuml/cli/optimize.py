@@ -49,12 +49,11 @@ def optimize(
     """Make a trained Keras model smaller and faster on a board, by recipes of steps, and say what each is worth."""
     import sys
 
-    from mcuml import results
     from mcuml.cli._console import show, tell, work_bar
     from mcuml.cli._defaults import default_board
     from mcuml.cli._oracle import MISSING, find_oracle
     from mcuml.errors import CheckError, RequestError
-    from mcuml.optimize import delivery, goals, report, runner
+    from mcuml.optimize import goals, procedure, report, runner
     from mcuml.optimize import recipe as recipes
     from mcuml.optimize.steps import all_steps
     from mcuml.schedule import check_objective
@@ -75,19 +74,14 @@ def optimize(
         oracle, paper_accounting,
     )  # fmt: skip
     with work_bar(quiet) as progress:
-        outcome = runner.optimize(request, progress)
-    found = report.make(request, outcome, ("mcuml", *sys.argv[1:]))
-    unmet = None
-    try:
-        found = report.chosen(found, boards[0], wanted, limits)
-    except CheckError as error:
-        unmet = error
-    delivery.models(outcome, output / "models")
-    delivery.lock(request, outcome, output / delivery.LOCK)
-    results.save(found.model_dump_json(indent=1, exclude_none=True) + "\n", output / "report.json")
-    results.save(report.markdown(found), output / "report.md")
+        done = procedure.carry_out(request, progress, ("mcuml", *sys.argv[1:]), wanted, limits)
+    found = done.report
     if not quiet:
-        show(report.grid(found), *report.notes(found), *report.advice(found))
+        if found.rows:
+            show(report.grid(found))
+        show(*report.notes(found), *report.advice(found))
+        if found.passes:
+            show("", report.passes_told(found.passes), report.passes_grid(found.passes))
         if oracle is None:
             tell(MISSING)
     tell(f"{output} holds the report, recipe.lock.toml and the models; next: mcuml bench {output}/models/NAME.tflite")
@@ -97,7 +91,7 @@ def optimize(
             "",
             f"This is a bug in mcuml: mcuml verify {output}/models/NAME.tflite names the layer; please report it.",
         )
-    if unmet:
-        raise unmet
-    if outcome.failures:
-        raise outcome.failures[0].error
+    if done.unmet:
+        raise done.unmet
+    if done.failed:
+        raise done.failed[0]

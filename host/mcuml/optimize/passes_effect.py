@@ -6,6 +6,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from mcuml import bench, dataset, passes, pipeline, trial_link
 from mcuml.board import Board
 from mcuml.dataset import Dataset
@@ -41,6 +43,17 @@ class Effect:
             return None
         cycles = None if full.cycles is None or self.without.cycles is None else self.without.cycles - full.cycles
         return Costs(cycles, self.without.arena - full.arena, self.without.flash - full.flash)
+
+
+class Passes(BaseModel):
+    """The effects of all passes on the model of `recipe` on `board`; `full`: its costs with all of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str = ""
+    board: str
+    full: Costs
+    effects: tuple[Effect, ...]
 
 
 def effects(

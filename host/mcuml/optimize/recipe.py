@@ -227,14 +227,16 @@ class Choice:
     locked: Locked
 
 
-def choose(words: Sequence[str], baseline: str = "", settings: Sequence[str] = ()) -> Choice:
-    """The recipes of `words`: `a+b+c`, a .toml file or `all`. `baseline`: steps ahead of every recipe, as text. `settings`:
+def choose(words: Sequence[str | Recipe], baseline: str = "", settings: Sequence[str] = ()) -> Choice:
+    """The recipes of `words`: `a+b+c`, a .toml file, `all`, or a Recipe. `baseline`: steps ahead of each, as text. `settings`:
     STEP.KEY=VALUE each. Raises RequestError naming the word."""
     given = merged(*map(_setting, settings))
     first: Settings = given  # of the baseline's steps: the files' settings too
     recipes, locked = [parse("float32", name=BASELINE)], Locked()
     for word in words:
-        if word == ALL:
+        if isinstance(word, Recipe):
+            recipes.append(word)
+        elif word == ALL:
             recipes += [r for r in every_recipe(given) if r.steps != recipes[0].steps]
         elif word.endswith(".toml"):
             file = load(Path(word), given)

@@ -1,4 +1,4 @@
-"""The report of an optimization: one row per recipe over all its seeds, as JSON and as the table of Markdown and terminal."""
+"""The report of an optimization: one row per recipe over all its seeds, as JSON and as the tables of Markdown and terminal."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mcuml import __version__
+from mcuml.errors import CheckError
 from mcuml.optimize import choose
 from mcuml.optimize.accounting import Account, OnBoard, bits
 from mcuml.optimize.choose import Recommendation
 from mcuml.optimize.delivery import full_text, recipe_text
 from mcuml.optimize.goals import Condition, Goal
+from mcuml.optimize.passes_effect import Passes
 from mcuml.optimize.recipe import BASELINE, describe
 from mcuml.optimize.runner import Outcome, Request
 from mcuml.optimize.significance import Verdict, mean_sd, verdict
@@ -47,7 +49,8 @@ class Row(_Part):
 
 
 class Report(_Part):
-    """Everything that a run found. `rows`: the baseline first. `failures`: (recipe, seed, sentence)."""
+    """Everything that a run found. `rows`: the baseline first, unless it failed. `failures`: (recipe, seed, sentence). `unmet`:
+    why nothing meets goal or limits. `passes`: what mcuml's own are worth on the last that is recommended."""
 
     schema_version: int = SCHEMA
     mcuml: str = __version__
@@ -65,6 +68,8 @@ class Report(_Part):
     recommended: tuple[Recommendation, ...] = ()
     failures: tuple[tuple[str, int, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    unmet: str = ""
+    passes: Passes | None = None
     paper_bytes: int | None = None
 
 
@@ -90,16 +95,24 @@ def make(request: Request, outcome: Outcome, command: Sequence[str]) -> Report:
     )  # fmt: skip
 
 
-def chosen(report: Report, board: str, goal: Goal | None, limits: Sequence[Condition]) -> Report:
-    """The report with its Pareto front on `board` and what is recommended for it: four, and what serves `goal`. All by the
-    validation data. Raises CheckError, naming the nearest, where nothing meets goal or limits."""
-    if not report.rows or report.rows[0].recipe != BASELINE:
-        return report
+def chosen(report: Report, board: str, goal: Goal | None, limits: Sequence[Condition]) -> tuple[Report, CheckError | None]:
+    """The report with its Pareto front on `board` and what is recommended for it: what serves `goal`, and four. All by the
+    validation data. With it the error that names the nearest, where nothing meets goal or limits: then none is recommended."""
+    if _baseline(report) is None:
+        return report, None
     held = choose.figures({row.recipe: [choose.seen(a) for a in row.accounts] for row in report.rows}, BASELINE, board)
     front = {f.name for f in choose.front(held)}
-    wanted = (choose.best(held, goal, limits),) if goal else ()
     rows = tuple(row.model_copy(update={"pareto": row.recipe in front}) for row in report.rows)
-    return report.model_copy(update={"rows": rows, "recommended": (*wanted, *choose.recommend(held, limits))})
+    try:
+        wanted = (choose.best(held, goal, limits),) if goal else ()
+        recommended = (*wanted, *choose.recommend(held, limits))
+    except CheckError as error:
+        return report.model_copy(update={"rows": rows, "unmet": str(error)}), error
+    return report.model_copy(update={"rows": rows, "recommended": recommended}), None
+
+
+def _baseline(report: Report) -> Row | None:
+    return next((row for row in report.rows if row.recipe == BASELINE), None)
 
 
 def _correct(accounts: Sequence[Account]) -> list[np.ndarray]:
@@ -108,7 +121,7 @@ def _correct(accounts: Sequence[Account]) -> list[np.ndarray]:
 
 def headings(report: Report) -> list[str]:
     """Of the table; a ">" in front means right-aligned."""
-    boards = [held[0].board for held in report.rows[0].on_boards()]
+    boards = [held[0].board for held in report.rows[0].on_boards()] if report.rows else []
     named = [h if len(boards) == 1 else f"{h}, {name}" for name in boards for h in ON_BOARD]
     return [*HEADINGS, *([">x in the paper's accounting"] if report.paper_bytes else []), *named]
 
@@ -116,7 +129,7 @@ def headings(report: Report) -> list[str]:
 def cells(report: Report, row: Row) -> list[str]:
     """One row of the table. Figures of files are means over the seeds; those on boards are of the seed that needs most."""
     accuracy, sd = mean_sd([100 * a.test_accuracy for a in row.accounts])
-    size = _mean(row, "tflite_bytes")
+    size, base = _mean(row, "tflite_bytes"), _baseline(report)
     found = [
         row.recipe + (" *" if row.pareto else ""),
         f"{accuracy:.2f}",
@@ -124,7 +137,7 @@ def cells(report: Report, row: Row) -> list[str]:
         f"{row.verdict.difference:+.2f}" if row.verdict else "",
         f"{row.verdict.words} (p {row.verdict.over_samples:.2g})" if row.verdict else "",
         f"{size:,.0f}",
-        f"{_mean(report.rows[0], 'tflite_bytes') / size:.2f}",
+        f"{_mean(base, 'tflite_bytes') / size:.2f}" if base else "",
         f"{_mean(row, 'gzip_bytes'):,.0f}",
         f"{_mean(row, 'nonzero_parameters'):,.0f} of {_mean(row, 'parameters'):,.0f}",
     ]
@@ -200,6 +213,12 @@ def markdown(report: Report) -> str:
     lines += ["", *(f"- {note}" for note in notes(report))]
     if report.recommended:
         lines += ["", "## Recommended", "", *(f"- {line}" for line in advice(report))]
+    if report.unmet:
+        lines += ["", "## Nothing meets the goal", "", *(f"- {line}" for line in report.unmet.splitlines())]
+    if report.passes:
+        lines += ["", "## mcuml's own graph passes", "", passes_told(report.passes), ""]
+        lines += ["| Pass | Cycles | Arena B | Flash B |", "| --- | --: | --: | --: |"]
+        lines += [f"| {' | '.join(cells)} |" for cells in _passes_cells(report.passes)]
     if report.failures:
         lines += ["", "## Did not come to an end", "", *(f"- {name}, seed {seed}: {why}" for name, seed, why in report.failures)]
     lines += ["", "## Steps", "", *(f"- {row.recipe}: `{row.steps}`" for row in report.rows)]
@@ -209,6 +228,39 @@ def markdown(report: Report) -> str:
 def advice(report: Report) -> list[str]:
     """The recommendations, a line each."""
     return [f"{r.kind}: {r.name}: {r.reason}" for r in report.recommended]
+
+
+def passes_told(passes: Passes) -> str:
+    """What passes_grid() shows, as a sentence."""
+    exact = all(e.identical for e in passes.effects if e.without)
+    return (
+        f"What the graph passes save on {passes.recipe}, {passes.board}: more without each one; outputs are the same"
+        f"{', bit for bit' if exact else ' but for the rounding of floats'}."
+    )
+
+
+def _passes_cells(passes: Passes) -> list[tuple[str, ...]]:
+    """(pass, cycles, arena, flash) of those that change the model, then one row for the others."""
+    found: list[tuple[str, ...]] = []
+    idle = []
+    for effect in passes.effects:
+        saved = effect.saved(passes.full)
+        if saved is None:
+            found.append((effect.name, "needed", "", ""))
+        elif effect.without == passes.full:
+            idle.append(effect.name)
+        else:
+            cycles = "" if saved.cycles is None else f"{saved.cycles:,}"
+            found.append((effect.name, cycles, f"{saved.arena:,}", f"{saved.flash:,}"))
+    return [*found, (", ".join(idle), "0", "0", "0")] if idle else found
+
+
+def passes_grid(passes: Passes) -> Grid:
+    """What each pass saves, for a terminal."""
+    table = Grid("Pass", ">Cycles", ">Arena B", ">Flash B")
+    for row in _passes_cells(passes):
+        table.add_row(*row)
+    return table
 
 
 def grid(report: Report) -> Grid:

@@ -18,14 +18,14 @@ from mcuml import __version__
 from mcuml.bench import Oracle
 from mcuml.errors import CheckError, RequestError, UserError
 from mcuml.optimize import data, work
-from mcuml.optimize.accounting import Account
+from mcuml.optimize.accounting import Account, load_boards
 from mcuml.optimize.recipe import Locked, Recipe
 from mcuml.optimize.steps import Step
 from mcuml.optimize.store import Store
 from mcuml.optimize.tree import Chain, chain, key
 from mcuml.optimize.work import Accounting, Shared, Stage
 
-LOG = "tensorflow.log"
+LOG, RESULTS = "tensorflow.log", "results.sqlite"
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "numpy")
 Progress = Callable[[str, float, float], None]  # progress(sentence, pieces of work done, pieces in all)
 
@@ -94,6 +94,7 @@ class Outcome:
 def optimize(request: Request, progress: Progress) -> Outcome:
     """Run every recipe with every seed. What an earlier run with the same `out` has finished is taken over. A step that fails
     takes along the recipes that need it, no others; when none is left its error is raised. Raises RequestError."""
+    boards = key(*map(str, load_boards(request.boards)))  # before any training: one may be unknown
     folder = request.out / "work"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +108,7 @@ def optimize(request: Request, progress: Progress) -> Outcome:
         found = data.load(request.data, opened.shape, opened.classes, request.pixels)
         _check_locked(request.locked, request.model, opened.sha256, request.data, found.sha256)
         samples = (len(found.train), len(found.validation), len(found.test))
-        shared = Shared(request.data, request.pixels, opened.shape, opened.classes, found.sha256, request.batch)
+        shared = Shared(request.data, request.pixels, opened.shape, opened.classes, found.sha256, request.batch, boards)
         name, warnings = found.name, found.warnings
         del found  # the workers have their own
         chains = [
@@ -124,9 +125,9 @@ def optimize(request: Request, progress: Progress) -> Outcome:
             for recipe in request.recipes
             for seed in range(request.seeds)
         ]
-        store = Store(request.out / "results.sqlite")
+        store = Store(request.out / RESULTS)
         try:
-            accounts, errors, reused = _Run(chains, shared, pool, reports, store, progress).all()
+            accounts, errors, reused = _Run(chains, shared, pool, reports, store, request.jobs + 1, progress).all()
         finally:
             store.close()
         paper = _result(pool.submit(work.paper_bytes, chains[0].keras)) if request.paper else None
@@ -154,10 +155,18 @@ def _check_locked(locked: Locked, model: Path, model_sha256: str, source: str, d
 
 
 class _Run:
-    """The work of `chains`, given to the pool as soon as the file is there that it starts from."""
+    """The work of `chains`, given to the pool when the file is there that it starts from, and no more than `ahead` at a time, so
+    that the order of the chains decides: recipes then come to their ends one by one, not all at the last."""
 
     def __init__(
-        self, chains: Sequence[Chain], shared: Shared, pool: ProcessPoolExecutor, reports: Any, store: Store, progress: Progress
+        self,
+        chains: Sequence[Chain],
+        shared: Shared,
+        pool: ProcessPoolExecutor,
+        reports: Any,
+        store: Store,
+        ahead: int,
+        progress: Progress,
     ):
         self.shared, self.pool, self.reports, self.store, self.progress = shared, pool, reports, store, progress
         self.chain_of = {c.accounting.key: c for c in chains}
@@ -171,12 +180,13 @@ class _Run:
                 self.open |= {stage.key: stage for stage in _missing(c)}
                 self.open[c.accounting.key] = c.accounting
         self.total = len(self.open)
+        self.ahead = ahead
 
     def all(self) -> tuple[dict[str, Account], dict[str, UserError], int]:
         """(accounts, errors, how many accounts were there before), by the key of the accounting."""
         running: dict[Future[Account | None], str] = {}
         while self.open or running:
-            for name in self._ready():
+            for name in self._ready()[: self.ahead - len(running)]:
                 running[self.pool.submit(work.do, self.open.pop(name), self.shared)] = name
             finished, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             self._report()
@@ -255,6 +265,9 @@ def _workers(jobs: int, log: Path) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
     except BaseException:
         for child in multiprocessing.active_children():
             child.kill()
+            child.join()
+            for half in work.temporaries(log.parent, child.pid):
+                half.unlink()
         raise
     finally:
         pool.shutdown(cancel_futures=True)

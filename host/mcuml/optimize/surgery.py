@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -31,15 +32,16 @@ def changed(layer: Any, weights: Sequence[np.ndarray], **config: Any) -> Piece:
 def replace(model: Any, chains: Mapping[str, Sequence[Piece]]) -> Any:
     """A copy of `model`, a tf_keras model, in which each named layer is the chain of its pieces; an empty chain takes the
     layer out, its reader reads what it read. The last piece keeps the layer's name, so that settings of later steps find it;
-    those before it are called NAME_0, NAME_1, .... Without chains: a copy that shares no weights with `model`. The copy is
-    a functional model, also of a Sequential. Raises ModelError for a model that is no graph of layers."""
+    those before it are called NAME_0, NAME_1, ..., as far as these are free. Without chains: a copy that shares no weights with
+    `model`. The copy is a functional model, also of a Sequential. Raises ModelError for a model that is no graph of layers."""
     keras = frameworks.keras()
     config = _graph(model).get_config()
     weights: dict[str, Sequence[np.ndarray]] = {layer.name: layer.get_weights() for layer in model.layers}
     layers: list[dict[str, Any]] = []
+    taken = set(_names(config))
     for entry in config["layers"]:
         if entry["name"] in chains:
-            layers += _chain(entry, chains[entry["name"]], weights)
+            layers += _chain(entry, chains[entry["name"]], weights, taken)
         else:
             # tfmot's layers would be built, with all their variables, by build_config and then once more
             layers.append({key: value for key, value in entry.items() if key != "build_config"})
@@ -54,12 +56,18 @@ def replace(model: Any, chains: Mapping[str, Sequence[Piece]]) -> Any:
     return copy
 
 
-def _chain(entry: Mapping[str, Any], pieces: Sequence[Piece], weights: dict[str, Sequence[np.ndarray]]) -> list[dict[str, Any]]:
-    """The entries of a config for `pieces` in place of the layer of `entry`; their weights go into `weights` by name."""
+def _chain(
+    entry: Mapping[str, Any], pieces: Sequence[Piece], weights: dict[str, Sequence[np.ndarray]], taken: set[str]
+) -> list[dict[str, Any]]:
+    """The entries of a config for `pieces` in place of the layer of `entry`; their weights go into `weights` by name, and their
+    names, none of them in `taken`, into that."""
     weights.pop(entry["name"], None)
     inbound, entries = entry["inbound_nodes"], []
     for number, piece in enumerate(pieces):
-        name = entry["name"] if number == len(pieces) - 1 else f"{entry['name']}_{number}"
+        name = entry["name"]
+        if number < len(pieces) - 1:
+            name = next(n for n in (f"{entry['name']}_{k}" for k in itertools.count()) if n not in taken)
+            taken.add(name)
         config = {**piece.config, "name": name}
         entries.append({"class_name": piece.kind, "config": config, "name": name, "inbound_nodes": inbound})
         inbound = [[[name, call, 0, {}]] for call in range(len(inbound))]

@@ -59,7 +59,7 @@ def chain(
         label = f"{recipe.name}, seed {seed}: {step_text(step)}"
         stages.append(Stage(name, label, step, seed, source, target, teacher, traits))
         source, traits = target, traits | step.gives
-    account = key(source.stem, boards, objective, oracle is None, __version__)
+    account = key(source.stem, boards, shared.boards, objective, oracle is None, __version__)
     label = f"{recipe.name}, seed {seed}: account"
     return Chain(recipe, seed, tuple(stages), Accounting(account, label, source, boards, objective, oracle))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +23,8 @@ from mcuml.optimize.steps import EXPORTED, Context, Step
 
 @dataclass(frozen=True)
 class Shared:
-    """What all work of a run has in common. `data`, `pixels`: as data.load() takes them. `shape`: of one input sample."""
+    """What all work of a run has in common. `data`, `pixels`: as data.load() takes them. `shape`: of one input sample.
+    `boards`: hash of the boards' files."""
 
     data: str
     pixels: str
@@ -29,6 +32,7 @@ class Shared:
     classes: int
     data_sha256: str
     batch: int
+    boards: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,20 +73,23 @@ class Opened:
     classes: int
 
 
+_threads = 1
 _report: Callable[[tuple[str, str, float]], None] = lambda _: None  # noqa: E731
 
 
 def begin(report: Any, threads: int, log: Path) -> None:
     """Runs once in each worker. `report`: a queue that takes (key, sentence, share done). What TensorFlow says goes to the file
     `log`. Ctrl-C is the parent's to handle."""
-    global _report
+    global _report, _threads
     words = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(words, 1)
     os.dup2(words, 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # a second device would not give the same bytes
     _report = report.put
-    frameworks.limit_threads(threads)
+    _threads = threads
+    with contextlib.suppress(UserError):  # what is missing is told by the first work that needs it
+        frameworks.limit_threads(threads)
 
 
 def open_model(path: Path, folder: Path, versions: str) -> Opened:
@@ -108,9 +115,9 @@ def do(work: Stage | Accounting, shared: Shared) -> Account | None:
     except MemoryError as error:
         raise RequestError(f"{work.label}: out of memory.", "", "Take fewer samples, a smaller batch or --jobs 1.") from error
     except Exception as error:
-        words = str(error).strip().splitlines() or [""]
+        words = " ".join(str(error).split())
         raise CheckError(
-            f"{work.label} failed.", f"{type(error).__name__}: {words[0][:300]}", "Leave this step out, or report it."
+            f"{work.label} failed.", f"{type(error).__name__}: {words[:300]}", "Leave this step out, or report it."
         ) from error
 
 
@@ -130,7 +137,10 @@ def _step(work: Stage, shared: Shared) -> None:
 
 
 def _account(work: Accounting, shared: Shared) -> Account:
-    return accounting.account(work.source.read_bytes(), work.source.stem, _data(shared), work.boards, work.objective, work.oracle)
+    name, _, _ = work.label.rpartition(":")
+    return accounting.account(
+        work.source.read_bytes(), name, _data(shared), work.boards, work.objective, work.oracle, threads=_threads
+    )
 
 
 @lru_cache(maxsize=1)
@@ -157,9 +167,14 @@ def paper_bytes(source: Path) -> int:
 
 
 def read(path: Path) -> Any:
-    """The tf_keras model in a file that save() wrote."""
-    with frameworks.tfmot().quantization.keras.quantize_scope():
-        return frameworks.keras().models.load_model(path, compile=False)
+    """The tf_keras model in a file that save() wrote. Raises RequestError for one that is damaged."""
+    try:
+        with frameworks.tfmot().quantization.keras.quantize_scope():
+            return frameworks.keras().models.load_model(path, compile=False)
+    except (OSError, EOFError, ValueError, LookupError, zipfile.BadZipFile) as error:
+        raise RequestError(
+            f"{path} is damaged.", f"{type(error).__name__}: {error}", "Remove it and run again: it is made anew."
+        ) from error
 
 
 def save(model: Any, path: Path) -> None:
@@ -169,6 +184,11 @@ def save(model: Any, path: Path) -> None:
     bare.set_weights(model.get_weights())
     form = "h5" if path.suffix == ".h5" else "keras"
     _write(path, lambda temporary: bare.save(temporary, save_format=form))
+
+
+def temporaries(folder: Path, pid: int | None) -> list[Path]:
+    """Files that the process `pid` was writing in `folder`."""
+    return list(folder.glob(f".{pid}-*"))
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
