@@ -46,7 +46,7 @@ def test_a_pass_without_which_the_model_is_not_served() -> None:
 
 def test_a_board_without_a_cycle_model() -> None:
     full, found = effects(half(), "half", "pico")
-    assert full.cycles is None and full.flash and found[-1].saved(full) == Costs(None, 0, 0)
+    assert full.cycles is None and full.flash and found[-1].saved(full) == Costs(0, 0)
 
 
 def doubled(graph: Graph) -> Graph:

@@ -26,7 +26,7 @@ def test_an_account_comes_back_when_the_file_is_opened_again(tmp_path: Path) -> 
 
 
 def test_the_effects_of_passes_come_back(tmp_path: Path) -> None:
-    full = Costs(None, 100, 2000)
+    full = Costs(100, 2000)
     found = Passes(board="here", full=full, effects=(Effect("one", full, True), Effect("two", None, needed="it must be.")))
     store = Store(tmp_path / "results.sqlite")
     store.put_passes("key", found)

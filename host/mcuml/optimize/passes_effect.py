@@ -22,9 +22,9 @@ from mcuml.schedule import schedule
 class Costs:
     """`cycles` of one inference (None on a core without a cycle model), `arena` and `flash` in bytes, flash as linked."""
 
-    cycles: int | None
     arena: int
     flash: int
+    cycles: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Effect:
     (`needed` says why). `identical`: the outputs are those with all passes, bit for bit; floats may be rounded otherwise."""
 
     name: str
-    without: Costs | None
+    without: Costs | None = None
     identical: bool | None = None
     needed: str = ""
 
@@ -42,7 +42,7 @@ class Effect:
         if self.without is None:
             return None
         cycles = None if full.cycles is None or self.without.cycles is None else self.without.cycles - full.cycles
-        return Costs(cycles, self.without.arena - full.arena, self.without.flash - full.flash)
+        return Costs(self.without.arena - full.arena, self.without.flash - full.flash, cycles)
 
 
 class Passes(BaseModel):
@@ -104,7 +104,7 @@ class _Variant:
         check_fit(self.plan, self._board)
         with trial_link.image(self.files, self._board) as image:
             latency, memory = bench.measure(image, self.plan, data, bench.silent)
-        return Costs(latency.cycles if latency else None, memory.arena_bytes, memory.flash_bytes)
+        return Costs(memory.arena_bytes, memory.flash_bytes, latency.cycles if latency else None)
 
     def outputs(self, data: Dataset) -> bench.Samples:
         return bench.on_host(self.files, self.plan, data, bench.silent)

@@ -32,10 +32,10 @@ class Verdict:
     p values of the module's two tests; the second is None for one seed. All two-sided."""
 
     difference: float
-    sd: float | None
     per_seed: tuple[float, ...]
     over_samples: float
-    over_seeds: float | None
+    over_seeds: float | None = None
+    sd: float | None = None
 
     @property
     def worse(self) -> bool:
@@ -70,7 +70,8 @@ def verdict(baseline: Sequence[np.ndarray], candidate: Sequence[np.ndarray]) -> 
     gains = np.array(candidate).astype(np.int64) - np.array(baseline).astype(np.int64)
     points = 100 * gains.mean(1)
     mean, sd = mean_sd(points)
-    return Verdict(mean, sd, tuple(map(exchange_p, gains)), exchange_p(gains.sum(0)), None if sd is None else paired_t(points))
+    over_seeds = None if sd is None else paired_t(points)
+    return Verdict(mean, tuple(map(exchange_p, gains)), exchange_p(gains.sum(0)), over_seeds, sd)
 
 
 def mean_sd(values: Sequence[float] | np.ndarray) -> tuple[float, float | None]:
