@@ -42,12 +42,15 @@ def zeros(model):
 @pytest.mark.parametrize("schedule", ["polynomial", "constant"])
 @pytest.mark.parametrize("epochs", [0, 2])
 def test_each_layer_has_its_share(schedule, epochs):
-    counts = {name: int(mask.sum()) for name, mask in zeros(pruned(sparsity=0.7, schedule=schedule, epochs=epochs)).items()}
+    counts = {
+        name: int(mask.sum())
+        for name, mask in zeros(pruned(scope="layer", sparsity=0.7, schedule=schedule, epochs=epochs)).items()
+    }
     assert counts == {"conv": round(0.7 * 63), "depthwise": 0, "dense": round(0.7 * 16 * 7 * 4)}
 
 
 def test_globally_one_threshold_for_all():
-    model = pruned(scope="global", sparsity=0.6, epochs=0)
+    model = pruned(sparsity=0.6, epochs=0)
     masks = zeros(model)
     before = {name: np.abs(network().get_layer(name).kernel.numpy()) for name in ("conv", "dense")}
     assert masks["conv"].sum() + masks["dense"].sum() == round(0.6 * (63 + 448))

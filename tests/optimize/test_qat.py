@@ -48,7 +48,7 @@ def test_it_learns_and_exports_as_int8_alone(last):
 
 
 def test_zeros_are_zeros_of_the_export():
-    sparse = Prune(epochs=0, sparsity=0.5).apply(quantized(), made.context())
+    sparse = Prune(epochs=0, sparsity=0.5, scope="layer").apply(quantized(), made.context())
     model = Qat(epochs=1).apply(sparse, dataclasses.replace(made.context(), traits=frozenset({SPARSE})))
     interpreter = int8(model)
     kernels = [d for d in interpreter.get_tensor_details() if tuple(d["shape"]) in ((4, 3, 3, 1), (made.CLASSES, 36))]
@@ -56,6 +56,13 @@ def test_zeros_are_zeros_of_the_export():
     for detail in kernels:
         kernel = interpreter.get_tensor(detail["index"])
         assert (kernel == 0).sum() >= kernel.size // 2
+
+
+def test_the_range_of_a_relu_begins_at_zero():
+    model = Qat(epochs=1, learning_rate=1e-6).apply(network(L.Conv2D(4, 3, activation="relu", name="c")), made.context())
+    least, greatest = (v.numpy() for v in model.get_layer("quant_c").non_trainable_variables if "post_activation" in v.name)
+    assert abs(least) < 1e-6
+    assert 0 < greatest < 6
 
 
 def test_finetune_trains_it_on():

@@ -18,9 +18,9 @@ BLOCK = 4  # of "2:4": consecutive weights of one output, of which half are zero
 class Prune(Learning, Step):
     """Sparsity grows along a polynomial of degree 3 from `initial` at the first update to `sparsity` at the share `until` of
     all updates (Zhu, Gupta: To prune, or not to prune, arXiv 1710.01878, section 3), or is `sparsity` from the start. Scope
-    "layer": each layer has that share of zeros; "global": all layers together, one threshold for all. Pattern "2:4": in
+    "global": all layers together, one threshold for all, which spares small layers; "layer": each has that share of zeros. Pattern "2:4": in
     each four consecutive inputs of an output (as the file has them: row, column, channel) the two smallest weights are zero,
-    from the start. The paper's: epochs=40, batch=128, until=1."""
+    from the start. The paper's: scope=layer, epochs=40, batch=128, until=1."""
 
     name = "prune"
     summary = "set the smallest weights to zero, step by step while training on"
@@ -30,13 +30,14 @@ class Prune(Learning, Step):
         QUANTIZED: "the trained ranges belong to the weights as they are; prune first, qat keeps zeros",
     }
     rank = 50
+    version: ClassVar[int] = 2
 
     layers: str = "all"  # names or patterns, with spaces between
     sparsity: float = Field(default=0.8, gt=0, lt=1)
     initial: float = Field(default=0.5, ge=0, lt=1)  # `sparsity` if that is less
     schedule: Literal["polynomial", "constant"] = "polynomial"
     until: float = Field(default=0.75, gt=0, le=1)
-    scope: Literal["layer", "global"] = "layer"
+    scope: Literal["layer", "global"] = "global"
     pattern: Literal["free", "2:4"] = "free"
     epochs: int = Field(default=10, ge=0, le=10_000)
 
