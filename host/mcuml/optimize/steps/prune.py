@@ -18,9 +18,9 @@ BLOCK = 4  # of "2:4": consecutive weights of one output, of which half are zero
 class Prune(Learning, Step):
     """Sparsity grows along a polynomial of degree 3 from `initial` at the first update to `sparsity` at the share `until` of
     all updates (Zhu, Gupta: To prune, or not to prune, arXiv 1710.01878, section 3), or is `sparsity` from the start. Scope
-    "global": all layers together, one threshold for all, which spares small layers; "layer": each has that share of zeros. Pattern "2:4": in
-    each four consecutive inputs of an output (as the file has them: row, column, channel) the two smallest weights are zero,
-    from the start. The paper's: scope=layer, epochs=40, batch=128, until=1."""
+    "global": all layers together, one threshold for all, which spares small layers; "layer": each has that share of zeros.
+    Pattern "2:4": in each four consecutive inputs of an output (as the file has them: row, column, channel) the two smallest
+    weights are zero, from the start. The paper's: scope=layer, epochs=40, batch=128, until=1."""
 
     name = "prune"
     summary = "set the smallest weights to zero, step by step while training on"
