@@ -93,5 +93,8 @@ def optimize(
         )
     if done.unmet:
         raise done.unmet
-    if done.failed:
-        raise done.failed[0]
+    if found.failures:
+        raise CheckError(
+            f"{len(found.failures)} of {len(chosen.recipes) * seeds} runs did not come to their end; the others are reported.",
+            "\n".join(report.failed(found)),
+        )

@@ -24,11 +24,10 @@ from mcuml.schedule import check_objective
 
 @dataclass(frozen=True)
 class Done:
-    """`unmet`: why no candidate meets the goal or the limits; `failed`: of the recipes that did not come to their end."""
+    """`unmet`: why no candidate meets the goal or the limits."""
 
     report: Report
     unmet: CheckError | None
-    failed: tuple[UserError, ...]
 
 
 def carry_out(
@@ -45,7 +44,7 @@ def carry_out(
     delivery.lock(request, outcome, request.out / delivery.LOCK)
     results.save(found.model_dump_json(indent=1, exclude_none=True) + "\n", request.out / "report.json")
     results.save(report.markdown(found), request.out / "report.md")
-    return Done(found, unmet, tuple(failure.error for failure in outcome.failures))
+    return Done(found, unmet)
 
 
 def _with_passes(found: Report, request: Request, outcome: Outcome) -> Report:

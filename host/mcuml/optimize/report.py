@@ -220,9 +220,14 @@ def markdown(report: Report) -> str:
         lines += ["| Pass | Cycles | Arena B | Flash B |", "| --- | --: | --: | --: |"]
         lines += [f"| {' | '.join(cells)} |" for cells in _passes_cells(report.passes)]
     if report.failures:
-        lines += ["", "## Did not come to an end", "", *(f"- {name}, seed {seed}: {why}" for name, seed, why in report.failures)]
+        lines += ["", "## Did not come to an end", "", *(f"- {line}" for line in failed(report))]
     lines += ["", "## Steps", "", *(f"- {row.recipe}: `{row.steps}`" for row in report.rows)]
     return "\n".join(lines) + "\n"
+
+
+def failed(report: Report) -> list[str]:
+    """The recipes that did not come to their end, a line each."""
+    return [f"{name}, seed {seed}: {' '.join(why.split())}" for name, seed, why in report.failures]
 
 
 def advice(report: Report) -> list[str]:

@@ -170,7 +170,7 @@ class _Run:
     ):
         self.shared, self.pool, self.reports, self.store, self.progress = shared, pool, reports, store, progress
         self.chain_of = {c.accounting.key: c for c in chains}
-        self.accounts = {k: found for k in self.chain_of if (found := store.get(k)) is not None}
+        self.accounts = {k: found for k, c in self.chain_of.items() if (found := store.get(k)) is not None and _there(c, found)}
         self.reused = len(self.accounts)
         self.open: dict[str, Stage | Accounting] = {}  # work to do, in the order to begin it
         self.errors: dict[str, UserError] = {}
@@ -229,6 +229,14 @@ class _Run:
             except queue.Empty:
                 break
         self.progress(sentence, sum(self.shares.values()), self.total)
+
+
+def _there(c: Chain, account: Account) -> bool:
+    """Whether the models of an account are still there. An exported file of another size is removed: it was damaged."""
+    exported = c.accounting.source
+    if exported.is_file() and exported.stat().st_size != account.tflite_bytes:
+        exported.unlink()
+    return exported.is_file() and c.keras.is_file()
 
 
 def _missing(c: Chain) -> list[Stage]:

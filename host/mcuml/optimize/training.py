@@ -13,6 +13,7 @@ from mcuml.optimize import frameworks
 from mcuml.optimize.steps import CLUSTERED, SPARSE, Context
 
 CHUNK = 25  # updates in one call of the compiled loop: an interrupt waits for its end
+ADVICE = "Lower the learning rate, or look for extreme values in the data."
 SHIFT = 8  # an image is moved by up to its side divided by this: 4 of 32 pixels
 Rate = Literal["constant", "cosine"]
 Augment = Literal["none", "shift", "shift-flip"]
@@ -94,7 +95,7 @@ def fit(
     """Train `model` in place on context.data.train with Adam, and keep what context.traits say and `keep` adds. A `loss` of its
     own, of (targets, outputs), takes `targets`, one row per sample, instead of the labels. `between` is told the share of the
     updates that are done, every CHUNK updates at most. Equal seeds give equal weights on one computer. Raises CheckError,
-    naming `step`, epoch and update, when the loss is no number."""
+    naming `step`, epoch and update, when the loss or a weight is no number."""
     tf, train = frameworks.tensorflow(), context.data.train
     if augment != "none" and train.x.ndim != 4:
         raise RequestError(
@@ -123,12 +124,20 @@ def fit(
                 raise CheckError(
                     f"{step}: the loss is {losses[at]} at update {at + 1} of {updates}, epoch {epoch + 1} of {epochs}.",
                     f"Learning rate {learning_rate:g}, batch {batch}.",
-                    "Lower the learning rate, or look for extreme values in the data.",
+                    ADVICE,
                 )
             done = (epoch * updates + min(first + CHUNK, updates)) / (epochs * updates)
             if between:
                 between(done)
             context.progress(f"{step}: epoch {epoch + 1} of {epochs}, loss {np.mean(losses):.4f}", done)
+        # ReLU of NaN may be 0, and the last update is followed by no loss
+        spoilt = [v.name for v in model.variables if v.dtype.is_floating and not np.isfinite(v.numpy()).all()]
+        if spoilt:
+            raise CheckError(
+                f"{step}: after epoch {epoch + 1} of {epochs} weights are no numbers: {', '.join(spoilt[:4])}.",
+                f"Learning rate {learning_rate:g}, batch {batch}.",
+                ADVICE,
+            )
 
 
 def _adam(learning_rate: float, rate: Rate, updates: int) -> Any:

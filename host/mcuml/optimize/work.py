@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mcuml.bench import Oracle
-from mcuml.errors import CheckError, RequestError, UserError
+from mcuml.errors import CheckError, ModelError, RequestError, UserError
 from mcuml.optimize import accounting, data, frameworks, sources
 from mcuml.optimize.accounting import Account
 from mcuml.optimize.data import Data
@@ -138,9 +138,12 @@ def _step(work: Stage, shared: Shared) -> None:
 
 def _account(work: Accounting, shared: Shared) -> Account:
     name, _, _ = work.label.rpartition(":")
-    return accounting.account(
-        work.source.read_bytes(), name, _data(shared), work.boards, work.objective, work.oracle, threads=_threads
-    )
+    content = work.source.read_bytes()
+    try:
+        return accounting.account(content, name, _data(shared), work.boards, work.objective, work.oracle, threads=_threads)
+    except ModelError as error:
+        where = f"The file is {work.source}; if something damaged it, remove it: it is made anew."
+        raise ModelError(error.what, "\n".join(filter(None, (error.evidence, where))), error.try_next) from error
 
 
 @lru_cache(maxsize=1)
