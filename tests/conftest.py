@@ -1,4 +1,4 @@
-"""Fixtures for all tests: where the shared models and data are."""
+"""Fixtures for all tests: where the shared models and data are; and Keras 2 for TensorFlow, whoever imports it first."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 
 def shared_folder() -> Path | None:
