@@ -266,6 +266,14 @@ def test_weights_that_are_no_numbers_are_named():
     assert "32 of the values of 'front/kernel:0' in layer 'front' are no numbers" in text
 
 
+def test_channels_of_zeros_alone_have_no_int16x8():
+    model = small()
+    kernel, bias = model.get_layer("front").get_weights()
+    kernel[..., 1] = 0
+    model.get_layer("front").set_weights([kernel, bias])
+    assert "int16x8 has no scale for channels whose weights are all 0: 'front'" in refused(model, "int16x8")
+
+
 def test_ranges_of_nothing_are_refused():
     assert "the model's input is 0 in all samples" in refused(dense(), scale=0)
     assert "the model's output is 0 in all samples" in refused(dense(kernel_initializer="zeros"))

@@ -101,7 +101,15 @@ def wide(model: Any, samples: np.ndarray, options: Options) -> bytes:
     converter = _integer(model, samples, options, "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8")
     if not options.float_io:
         converter.inference_input_type = converter.inference_output_type = tf.int16
-    return _finished(_run(converter, model, "int16x8"), model, "int16x8", options)
+    done = _finished(_run(converter, model, "int16x8"), model, "int16x8", options)
+    empty = unscaled(done)
+    if empty:
+        raise ModelError(
+            f"ptq: TensorFlow's int16x8 has no scale for channels whose weights are all 0: {_list(empty)}.",
+            "",
+            "End with int8, prune less or with scope=layer, or take such channels out with the step channels.",
+        )
+    return done
 
 
 def _converter(model: Any, options: Options) -> Any:
@@ -170,6 +178,17 @@ def _finished(data: bytes, model: Any, kind: str, options: Options) -> bytes:
                 "Replace these layers, or end the recipe with dynamic or float16, which compute with floats.",
             )
     return done
+
+
+def unscaled(data: bytes) -> list[str]:
+    """The outputs of operators of which a constant has a scale of 0."""
+    graph = unpack(data).subgraphs[0]
+
+    def empty(number: int) -> bool:
+        quantization = graph.tensors[number].quantization if number >= 0 else None
+        return quantization is not None and quantization.scale is not None and bool((np.asarray(quantization.scale) <= 0).any())
+
+    return [graph.tensors[op.outputs[0]].name.decode() for op in graph.operators if any(map(empty, op.inputs))]
 
 
 def floats(data: bytes, allowed: set[str]) -> list[str]:
