@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mcuml import results
 from mcuml.optimize import frameworks
-from mcuml.optimize.report import Report, Row, cells, checks, headings
+from mcuml.optimize.report import Report, Row, cells, checks, headings, table
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = Path("examples/cnn_on_mcu/recipes.toml")
@@ -73,17 +73,12 @@ def page(reports: dict[str, Report], command: str) -> str:
         paper = ["paper: accuracy %", ".tflite B", "gzip B", "x of its .h5"]
         heads = [*headings(report), *(f">{h}" for h in paper)]
         lines += ["", f"## {name}", ""]
-        lines += [_line([h.lstrip(">") for h in heads]), _line(["--:" if h.startswith(">") else "---" for h in heads])]
-        lines += [_line([*cells(report, row), *_paper(row, number)]) for row in report.rows]
+        lines += table(heads, [[*cells(report, row), *_paper(row, number)] for row in report.rows])
         lines += ["", *(f"- {r.kind}: {r.name}: {r.reason}" for r in report.recommended), f"- {checks(report)}"]
         lines += [f"- {recipe}, seed {seed}, did not come to an end: {why}" for recipe, seed, why in report.failures]
     lines += ["", "## Recipes", "", f"Ahead of each: `{next(iter(reports.values())).before}`", ""]
     lines += [f"- {row.recipe}: `{row.steps}`" for row in next(iter(reports.values())).rows]
     return "\n".join(lines) + "\n"
-
-
-def _line(found: list[str]) -> str:
-    return f"| {' | '.join(found)} |"
 
 
 def _paper(row: Row, data: int) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field
 
 from mcuml.errors import RequestError
-from mcuml.optimize import delivery, recipe
+from mcuml.optimize import recipe
 from mcuml.optimize.steps import CLUSTERED, EXPORTED, SPARSE, Step
 
 
@@ -65,7 +65,7 @@ def test_a_line_becomes_steps(text: str, steps: tuple[Step, ...]) -> None:
     parsed = recipe.parse(text)
     assert parsed.steps == steps
     assert recipe.parse(parsed.text).steps == steps
-    assert recipe.parse(delivery.recipe_text(parsed)).steps == steps
+    assert recipe.parse(recipe.full_text(parsed.steps)).steps == steps
 
 
 @pytest.mark.parametrize(

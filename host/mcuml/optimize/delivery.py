@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ import tomli_w
 
 from mcuml import results
 from mcuml.errors import RequestError
-from mcuml.optimize.recipe import Recipe
+from mcuml.optimize.recipe import full_text
 from mcuml.optimize.runner import Candidate, Outcome, Request
-from mcuml.optimize.steps import Step
 
 LOCK = "recipe.lock.toml"
 
@@ -51,8 +49,8 @@ def place(source: Path, target: Path) -> None:
 def lock(request: Request, outcome: Outcome, path: Path) -> None:
     """Everything to repeat the run, as a file that --recipe takes: every setting in full, versions, seeds, hashes."""
     content: dict[str, Any] = {
-        "baseline": "+".join(map(full_text, request.before)),
-        "recipes": {recipe.name: recipe_text(recipe) for recipe in request.recipes[1:]},
+        "baseline": full_text(request.before),
+        "recipes": {recipe.name: full_text(recipe.steps) for recipe in request.recipes[1:]},
         "locked": {
             "model": request.model.name, "model_sha256": outcome.model_sha256,
             "data": outcome.data_name, "data_sha256": outcome.data_sha256, "pixels": request.pixels,
@@ -62,13 +60,3 @@ def lock(request: Request, outcome: Outcome, path: Path) -> None:
         },
     }  # fmt: skip
     results.save(tomli_w.dumps(content), path)
-
-
-def recipe_text(recipe: Recipe) -> str:
-    return "+".join(map(full_text, recipe.steps))
-
-
-def full_text(step: Step) -> str:
-    """The step with every setting: defaults may change from version to version."""
-    settings: Mapping[str, Any] = step.model_dump(exclude_none=True)
-    return f"{step.name}({','.join(f'{k}={v}' for k, v in settings.items())})" if settings else step.name

@@ -63,8 +63,16 @@ def step_text(step: Step) -> str:
     for word, preset in step.short.items():
         if all(step.model_dump()[k] == v for k, v in preset.items()):
             name, settings = word, {k: v for k, v in settings.items() if k not in preset}
-    inner = ",".join(f"{k}={v}" for k, v in settings.items())
-    return f"{name}({inner})" if inner else name
+    return _written(name, settings)
+
+
+def full_text(steps: Sequence[Step]) -> str:
+    """Steps with every setting, joined by "+": defaults may change from version to version."""
+    return "+".join(_written(step.name, step.model_dump(exclude_none=True)) for step in steps)
+
+
+def _written(name: str, settings: Mapping[str, Any]) -> str:
+    return f"{name}({','.join(f'{k}={v}' for k, v in settings.items())})" if settings else name
 
 
 def make_step(word: str, settings: Mapping[str, Any], defaults: Settings, where: str) -> Step:

@@ -13,10 +13,9 @@ from mcuml.errors import CheckError
 from mcuml.optimize import choose
 from mcuml.optimize.accounting import Account, OnBoard, bits
 from mcuml.optimize.choose import Recommendation
-from mcuml.optimize.delivery import full_text, recipe_text
 from mcuml.optimize.goals import Condition, Goal
 from mcuml.optimize.passes_effect import Passes
-from mcuml.optimize.recipe import BASELINE, describe
+from mcuml.optimize.recipe import BASELINE, describe, full_text
 from mcuml.optimize.runner import Outcome, Request
 from mcuml.optimize.significance import Verdict, mean_sd, verdict
 from mcuml.optimize.steps import Step
@@ -82,10 +81,10 @@ def make(request: Request, outcome: Outcome, command: Sequence[str]) -> Report:
     return Report(
         when=datetime.now(timezone.utc).isoformat(timespec="seconds"), command=tuple(command),
         model=request.model.name, model_sha256=outcome.model_sha256, data=outcome.data_name, data_sha256=outcome.data_sha256,
-        samples=outcome.samples, before="+".join(map(full_text, request.before)), seeds=request.seeds, versions=outcome.versions,
+        samples=outcome.samples, before=full_text(request.before), seeds=request.seeds, versions=outcome.versions,
         rows=tuple(
             Row(
-                recipe=r.name, steps=recipe_text(r), accounts=accounts[r.name],
+                recipe=r.name, steps=full_text(r.steps), accounts=accounts[r.name],
                 verdict=verdict(_correct(base), _correct(accounts[r.name])) if base and r.name != BASELINE else None,
             )
             for r in whole
@@ -205,11 +204,8 @@ def wrong(report: Report) -> list[str]:
 
 def markdown(report: Report) -> str:
     """The report as a Markdown page."""
-    heads = headings(report)
     lines = [f"# {report.model} on {report.data}", "", f"{report.when}, mcuml {report.mcuml}: `{' '.join(report.command)}`", ""]
-    lines += [" | ".join(h.lstrip(">") for h in heads), " | ".join("--:" if h.startswith(">") else "---" for h in heads)]
-    lines += [" | ".join(cells(report, row)) for row in report.rows]
-    lines = [f"| {line} |" if " | " in line else line for line in lines]
+    lines += table(headings(report), [cells(report, row) for row in report.rows])
     lines += ["", *(f"- {note}" for note in notes(report))]
     if report.recommended:
         lines += ["", "## Recommended", "", *(f"- {line}" for line in advice(report))]
@@ -217,12 +213,17 @@ def markdown(report: Report) -> str:
         lines += ["", "## Nothing meets the goal", "", *(f"- {line}" for line in report.unmet.splitlines())]
     if report.passes:
         lines += ["", "## mcuml's own graph passes", "", passes_told(report.passes), ""]
-        lines += ["| Pass | Cycles | Arena B | Flash B |", "| --- | --: | --: | --: |"]
-        lines += [f"| {' | '.join(cells)} |" for cells in _passes_cells(report.passes)]
+        lines += table(("Pass", ">Cycles", ">Arena B", ">Flash B"), _passes_cells(report.passes))
     if report.failures:
         lines += ["", "## Did not come to an end", "", *(f"- {line}" for line in failed(report))]
     lines += ["", "## Steps", "", *(f"- {row.recipe}: `{row.steps}`" for row in report.rows)]
     return "\n".join(lines) + "\n"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table. A heading that begins with ">" is right-aligned, as in mcuml.tables.Grid."""
+    rule = ["--:" if head.startswith(">") else "---" for head in heads]
+    return [f"| {' | '.join(line)} |" for line in ([head.lstrip(">") for head in heads], rule, *rows)]
 
 
 def failed(report: Report) -> list[str]:
