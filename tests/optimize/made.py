@@ -24,14 +24,14 @@ def data(count: int = 256) -> Data:
     return Data("made", split(count, 1), split(64, 2), split(64, 3), CLASSES, "made")
 
 
-def context(teacher=None, count: int = 256, seed: int = 0) -> Context:
-    """Its progress appends to `context.progress.told`."""
+def context(*traits: str, teacher=None, count: int = 256, seed: int = 0) -> Context:
+    """For a step after others that left `traits`. Its progress appends to `context.progress.told`."""
 
     def progress(text: str, share: float) -> None:
         progress.told.append((text, share))  # type: ignore[attr-defined]
 
     progress.told = []  # type: ignore[attr-defined]
-    return Context(data(count), seed, frozenset(), lambda: teacher, progress, batch=32)
+    return Context(data(count), seed, frozenset(traits), lambda: teacher, progress, batch=32)
 
 
 def accuracy(model, of: Split) -> float:

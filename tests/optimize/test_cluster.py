@@ -1,7 +1,5 @@
 """cluster: at most n values per layer, the nearest ones, zeros kept, and still so after later steps."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -26,10 +24,6 @@ def network():
     return keras.Sequential([L.Input(shape), L.Conv2D(7, 3), L.ReLU(), L.Flatten(), L.Dense(made.CLASSES)])
 
 
-def with_traits(*traits):
-    return dataclasses.replace(made.context(), traits=frozenset(traits))
-
-
 def values(model):
     return [len(np.unique(v.numpy())) for v in model.trainable_variables if v.shape.rank > 1]
 
@@ -45,15 +39,15 @@ def test_it_trains_on_as_shared_values(after):
     model = Cluster(clusters=8, epochs=6, learning_rate=1e-2).apply(network(), made.context())
     validation = made.data().validation
     assert made.accuracy(model, validation) > made.accuracy(first, validation) + 0.2
-    later = after.apply(model, with_traits(CLUSTERED)) if after else model
+    later = after.apply(model, made.context(CLUSTERED)) if after else model
     assert values(later) == values(model)
     assert max(values(later)) <= 8
 
 
 def test_zeros_are_one_of_the_clusters():
     sparse = Prune(epochs=0, sparsity=0.7).apply(network(), made.context())
-    model = Cluster(clusters=4, init="density", epochs=1).apply(sparse, with_traits(SPARSE))
-    later = Qat(epochs=1).apply(model, with_traits(SPARSE, CLUSTERED))
+    model = Cluster(clusters=4, init="density", epochs=1).apply(sparse, made.context(SPARSE))
+    later = Qat(epochs=1).apply(model, made.context(SPARSE, CLUSTERED))
     for one, two, three in zip(*(m.trainable_variables for m in (sparse, model, later)), strict=True):
         if one.shape.rank > 1:
             assert np.array_equal(one.numpy() == 0, two.numpy() == 0)

@@ -57,7 +57,7 @@ def test_the_loss_is_the_formula(alpha, temperature, ends):
 @pytest.mark.parametrize("ends", [None, "softmax"])
 def test_a_student_learns_from_its_teacher_alone(teacher, ends):
     """With alpha 0 labels do not matter: they are made wrong here."""
-    context = made.context(teacher)
+    context = made.context(teacher=teacher)
     wrong = Split(context.data.train.x, (context.data.train.y + 1) % made.CLASSES)
     student, before = net(12, ends), teacher.get_weights()
     started = student.get_weights()
@@ -77,14 +77,14 @@ def test_a_teacher_of_probabilities_teaches_the_same():
     logits.layers[-1].activation = keras.activations.linear
     logits = keras.models.clone_model(logits)
     logits.set_weights(teacher.get_weights())
-    one, two = (Distill(epochs=1).apply(net(3), made.context(t, count=64)).get_weights() for t in (teacher, logits))
+    one, two = (Distill(epochs=1).apply(net(3), made.context(teacher=t, count=64)).get_weights() for t in (teacher, logits))
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_other_classes_are_refused():
     with pytest.raises(ModelError, match=r"distill: the model has outputs of shape \(None, 3\), its teacher of \(None, 4\)"):
-        Distill(epochs=1).apply(net(3, classes=3), made.context(net(3)))
+        Distill(epochs=1).apply(net(3, classes=3), made.context(teacher=net(3)))
 
 
 def few_values(array):
@@ -95,7 +95,7 @@ def few_values(array):
 def test_what_earlier_steps_left_stays(teacher, trait, change):
     student = net(24)
     student.set_weights([change(w) if w.ndim > 1 else w for w in teacher.get_weights()])
-    context = replace(made.context(teacher), traits=frozenset({trait}))
+    context = made.context(trait, teacher=teacher)
     learned = Distill(epochs=3, learning_rate=1e-2).apply(student, context)
     assert made.accuracy(learned, context.data.validation) > 0.85
     for before, after in zip(student.get_weights(), learned.get_weights(), strict=True):
@@ -109,7 +109,7 @@ def test_what_earlier_steps_left_stays(teacher, trait, change):
 def test_a_model_of_qat_learns_in_its_own_rounding(teacher):
     x = keras.Input((8, 8, 1))
     student = quantized(keras.Model(x, L.Dense(made.CLASSES)(L.Flatten()(x))), "qat")
-    context = replace(made.context(teacher), traits=frozenset({QUANTIZED}))
+    context = made.context(QUANTIZED, teacher=teacher)
     learned = Distill(epochs=8, learning_rate=1e-2).apply(student, context)
     assert [type(layer) for layer in learned.layers] == [type(layer) for layer in student.layers]
     assert made.accuracy(learned, context.data.validation) > 0.85

@@ -1,7 +1,5 @@
 """prune: the share of zeros it was asked for, to the weight; schedules, scopes, 2:4; zeros that later steps keep."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -89,7 +87,7 @@ def test_the_others_train_on_and_the_model_given_stays():
 @pytest.mark.parametrize("step", [Finetune(epochs=1), Qat(epochs=1), Train(epochs=1)], ids=lambda s: s.name)
 def test_later_steps_keep_the_zeros(step):
     model = pruned()
-    later = step.apply(model, dataclasses.replace(made.context(), traits=frozenset({SPARSE})))
+    later = step.apply(model, made.context(SPARSE))
     before, after = zeros(model), zeros(later)
     for old, new in zip(before.values(), after.values(), strict=True):
         assert np.array_equal(old, new)

@@ -1,7 +1,5 @@
 """qat: it learns, its export is int8 throughout, and what cannot be quantized is named."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -49,7 +47,7 @@ def test_it_learns_and_exports_as_int8_alone(last):
 
 def test_zeros_are_zeros_of_the_export():
     sparse = Prune(epochs=0, sparsity=0.5, scope="layer").apply(quantized(), made.context())
-    model = Qat(epochs=1).apply(sparse, dataclasses.replace(made.context(), traits=frozenset({SPARSE})))
+    model = Qat(epochs=1).apply(sparse, made.context(SPARSE))
     interpreter = int8(model)
     kernels = [d for d in interpreter.get_tensor_details() if tuple(d["shape"]) in ((4, 3, 3, 1), (made.CLASSES, 36))]
     assert len(kernels) == 2
@@ -67,7 +65,7 @@ def test_the_range_of_a_relu_begins_at_zero():
 
 def test_finetune_trains_it_on():
     model = Qat(epochs=1).apply(quantized(), made.context())
-    context = dataclasses.replace(made.context(), traits=frozenset({QUANTIZED}))
+    context = made.context(QUANTIZED)
     later = Finetune(epochs=8, learning_rate=1e-2).apply(model, context)
     assert made.accuracy(later, made.data().validation) > made.accuracy(model, made.data().validation)
 

@@ -25,7 +25,7 @@ def network(*last, seed=0, regularizer=None):
 
 
 def trained(model, epochs=2, learning_rate=1e-2, traits=(), seed=0, **settings):
-    context = dataclasses.replace(made.context(seed=seed), traits=frozenset(traits))
+    context = made.context(*traits, seed=seed)
     training.fit(model, context, "step", epochs, 32, learning_rate, **settings)
     return np.concatenate([w.ravel() for w in model.get_weights()])
 
