@@ -26,7 +26,7 @@ SEEDS     ?= 5
 BASE      ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow cores reproduce-cnn fuzz fuzz-files mutants lint typecheck bench check-models size-diff cycle-costs operators wheel clean
+.PHONY: help venv demo test test-slow cores reproduce-cnn reproduce-resnet fuzz fuzz-files mutants lint typecheck bench check-models size-diff cycle-costs operators wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -56,6 +56,12 @@ cores: $(VENV)/.stamp-test ## Run every core's code in Unicorn and QEMU and writ
 
 reproduce-cnn: $(VENV)/.stamp-test ## Repeat the CNN_on_MCU experiment (hours, resumable) and write docs/results/cnn_on_mcu.md
 	@$(BIN)/python tools/reproduce_cnn.py --data $(DATA) --jobs $(JOBS) --seeds $(SEEDS)
+
+reproduce-resnet: $(VENV)/.stamp-test ## Prune MLPerf Tiny's ResNet by channels (hours, resumable) and write docs/results/resnet_cifar10.md
+	@$(BIN)/mcuml optimize $(MODELS)/mlperf_tiny/pretrainedResnet.h5 --data $(DATA)/cifar10_jpeg.zip --pixels 0..255 --jobs $(JOBS) \
+	    -r examples/resnet_cifar10/recipes.toml --board nano33ble --board nucleo_l4r5zi -o build/reproduce-resnet
+	@cp build/reproduce-resnet/report.md docs/results/resnet_cifar10.md
+	@cp build/reproduce-resnet/report.json docs/results/resnet_cifar10.json
 
 lint: $(VENV)/.stamp-dev ## Check style and formatting with ruff
 	@$(BIN)/ruff check .
