@@ -1,4 +1,4 @@
-/* What a board must provide: bytes in, bytes out, a cycle counter, a reset. One folder under ports/ per implementation. */
+/* What a board must provide: bytes in, bytes out, a cycle counter, a reset, a pin. One folder under ports/ per implementation. */
 #ifndef MCUML_PORT_H
 #define MCUML_PORT_H
 
@@ -11,5 +11,7 @@ void port_putc(char c);
 /* Core cycles since an arbitrary moment. */
 uint64_t port_cycles(void);
 void port_reset(void);
+/* The pin by which an energy meter learns of a timestamp: high from port_init on, its falling edge is the moment. */
+void port_trigger(int level);
 
 #endif

@@ -32,6 +32,11 @@ uint64_t port_cycles(void)
     return (uint64_t)((double)clock() / CLOCKS_PER_SEC * MCUML_CLOCK_HZ);
 }
 
+void port_trigger(int level)
+{
+    (void)level; /* a computer has no pin that anyone listens to */
+}
+
 void port_reset(void)
 {
     fflush(stdout);

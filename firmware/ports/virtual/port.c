@@ -1,4 +1,4 @@
-/* The virtual board: a byte port, a cycle counter and a reset line in MMIO. See docs/PROTOCOL.md, "The virtual board". */
+/* The virtual board: a byte port, a cycle counter, a reset line and a pin in MMIO. See docs/PROTOCOL.md, "The virtual board". */
 #include "../../port.h"
 
 #define REG(offset) (*(volatile uint32_t *)(0x4F000000u + (offset)))
@@ -8,9 +8,11 @@
 #define CYCLES_HI REG(0x0C)
 #define RESET REG(0x10)
 #define IDLE REG(0x14)
+#define TRIGGER REG(0x18)
 
 void port_init(void)
 {
+    TRIGGER = 1;
 }
 
 int port_getc(void)
@@ -31,6 +33,11 @@ __attribute__((noinline)) uint64_t port_cycles(void)
 {
     uint32_t low = CYCLES_LO; /* latches the high word */
     return ((uint64_t)CYCLES_HI << 32) | low;
+}
+
+void port_trigger(int level)
+{
+    TRIGGER = level != 0;
 }
 
 void port_reset(void)

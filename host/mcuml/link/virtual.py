@@ -24,7 +24,7 @@ from mcuml.link.debug import Program
 from mcuml.link.flash import FlashTiming
 
 MMIO = 0x4F000000
-UART_DATA, UART_RX_READY, CYCLES_LO, CYCLES_HI, RESET, IDLE = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14
+UART_DATA, UART_RX_READY, CYCLES_LO, CYCLES_HI, RESET, IDLE, TRIGGER = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 0x18
 SYSTEM = (0xE0000000, 0x100000)  # private peripheral bus: plain memory, so that start-up code may switch the FPU on
 SLICE_S = 0.05
 SLICE_BLOCKS = 1 << 18  # entered in a slice that is counted: about a second
@@ -63,7 +63,9 @@ def counts_cycles(board: Board) -> bool:
 
 class VirtualBoard(Link):
     """A simulated board that runs the ELF at `elf`. With count=False it runs free and its cycle counter stands still, as it
-    does on a core without a cycle model. With waits=True the counter also counts the cycles of waiting for the flash."""
+    does on a core without a cycle model. With waits=True the counter also counts the cycles of waiting for the flash.
+
+    edges: (core cycles since reset, level) of each change of the pin for energy meters, which is high after reset."""
 
     name = "virtual"
     kind: Literal["measured", "estimated"] = "estimated"
@@ -165,6 +167,7 @@ class VirtualBoard(Link):
         self._pc = self._word(self.program.vectors + 4)
         self._idle = self._reset_wanted = False
         self._cycles = self._latched = 0
+        self.edges: list[tuple[int, int]] = []
         self._trace: list[int] = []
         self._loads: list[int] = []
         self._flash = FlashTiming(self.board.flash) if self._waits else None
@@ -256,6 +259,9 @@ class VirtualBoard(Link):
             if not self._rx:
                 self._idle = True
                 uc.emu_stop()
+        elif offset == TRIGGER:
+            if value != (self.edges[-1][1] if self.edges else 1):
+                self.edges.append((self.cycles, value))
         elif offset == RESET:
             self._reset_wanted = True
             uc.emu_stop()
