@@ -11,30 +11,28 @@ import numpy as np
 
 from mcuml import __version__, anchors, build, dataset, results
 from mcuml.board import Board
-from mcuml.build import Image
 from mcuml.dataset import Dataset
 from mcuml.errors import RequestError
 from mcuml.fit import check_fit
 from mcuml.graph import Graph, shown
 from mcuml.host_model import HostModel
 from mcuml.hostbuild import host_library
-from mcuml.link.virtual import check_simulated, counts_cycles
+from mcuml.link.virtual import counts_cycles
 from mcuml.plan import Plan
 from mcuml.render import render_model
-from mcuml.run import simulated
+from mcuml.run import device
 from mcuml.run.firmware import config_header
+from mcuml.run.measure import Figures, Progress, Samples, measure, of_counter, of_virtual, on_board, tensors
 
-Progress = Callable[..., None]  # progress(stage, done=None, total=None)
-Samples = list[list[np.ndarray]]  # per sample one array per tensor, in the model's order and types
+__all__ = ["Bench", "Oracle", "Progress", "Request", "Samples", "bench", "measure", "on_board"]
 TOLERANCE = 1e-5  # of float outputs, relative to max(1, |expected|)
-METHOD = "zero-wait core cycles: each executed block by the core's cycle table, memory without wait states"
-WAITS = "; ms with the flash's wait states and caches"
 
 
 @dataclass(frozen=True)
 class Request:
     """What to bench. `samples`: how many of the data (None: all). `board_samples`: how many of those run on the virtual
-    board; where there are more, all run on a host build of the same C. `runs`: counted inferences, on different samples."""
+    board; where there are more, all run on a host build of the same C. `runs`: counted inferences, on different samples.
+    `link`: one of run/device.py's ways to a device; `port`: the serial port's name, for those that need one."""
 
     model: Path
     board: Board
@@ -44,6 +42,8 @@ class Request:
     board_samples: int = 20
     runs: int = 1
     command: tuple[str, ...] = ()
+    link: device.LinkName = "virtual"
+    port: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
 
     Raises FitError before any compiler runs, RequestError for data that does not match, BuildError, LinkError."""
     graph, board = plan.graph, request.board
-    check_simulated(board)
+    way = device.way(request.link)
+    way.check(board)
     check_fit(plan, board)
     inputs = [graph.tensors[t] for t in graph.inputs]
     if request.data is None:
@@ -88,17 +89,15 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
     _check_labels(data, graph)
     files = firmware_files(plan, board)
     progress("build")
-    image = build.build_firmware(files, board)
-    profiled = None
-    if counts_cycles(board):
-        progress("build for the layers' cycles")
-        profiled = build.build_firmware(files, board, profile=True)
-    latency, memory = measure(image, plan, data, progress, request.runs)
+    image = build.build_firmware(files, board, port=way.firmware_port(board))
     cycles = None
-    if profiled is not None:
+    if request.link == "virtual" and counts_cycles(board):
+        progress("build for the layers' cycles")
+        profiled = build.build_firmware(files, board, profile=True, port=way.firmware_port(board))
         progress("count the layers' cycles")
-        cycles = simulated.layer_cycles(profiled, plan.graph.sha256, data.raw(0))
-    outputs = on_board(image, plan, data, request.board_samples, progress)
+        cycles = device.layer_cycles(profiled, graph.sha256, data.raw(0))
+    figures = _figures(image, plan, data, request, progress)
+    latency, outputs = figures.latency, figures.outputs
     host = on_host(files, plan, data, progress) if len(data) > len(outputs) else []
     verify = expected = None
     if oracle is not None:
@@ -116,9 +115,10 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
             ),
             board=results.BoardPart(name=board.name, core=board.core, clock_hz=board.clock_hz),
             optimize=plan.objective or None,
-            link="virtual",
+            link=request.link,
             latency=latency,
-            memory=memory,
+            instructions=figures.instructions,
+            memory=figures.memory,
             layers=_layers(plan, cycles),
             verify=verify,
             accuracy=_accuracy(data, outputs, host, expected),
@@ -128,6 +128,13 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
         data,
         outputs,
     )
+
+
+def _figures(image: build.Image, plan: Plan, data: Dataset, request: Request, progress: Progress) -> Figures:
+    if request.link == "virtual":
+        return of_virtual(image, plan, data, request.board_samples, request.runs, progress)
+    with device.opened(image, plan.graph.sha256, request.link, request.port) as session:
+        return of_counter(session, image, plan, data, request.board_samples, request.runs, progress)
 
 
 def _check_labels(data: Dataset, graph: Graph) -> None:
@@ -140,57 +147,6 @@ def _check_labels(data: Dataset, graph: Graph) -> None:
         )
 
 
-def measure(
-    image: Image, plan: Plan, data: Dataset, progress: Progress, runs: int = 1
-) -> tuple[results.Latency | None, results.Memory]:
-    """Count `runs` inferences on the virtual board, each on another sample; read the stack's high-water mark. A core without a
-    cycle model has no latency."""
-    board = image.board
-    counted: list[int] = []
-    with simulated.session(image, plan.graph.sha256) as session:
-        for n in range(runs):
-            progress("count cycles", n, runs)
-            session.load_input(*data.raw(n % len(data)))
-            counted += session.infer(1).runs
-        used = session.memory()
-    memory = results.Memory(
-        flash_bytes=image.flash_bytes,
-        code_bytes=image.code_bytes,
-        weights_bytes=image.weights_bytes,
-        ram_bytes=image.ram_bytes,
-        arena_bytes=plan.arena_bytes,
-        stack_bytes=used.stack_used or None,
-    )
-    if not counts_cycles(board):
-        return None, memory
-    median = sorted(counted)[(len(counted) - 1) // 2]
-    waits = _with_waits(image, plan, data) if board.flash.wait_states else None
-    latency = results.Latency(
-        kind="estimated", cycles=median, ms=round(1000 * (waits or median) / board.clock_hz, 4), runs=counted,
-        method=METHOD + (WAITS if waits else ""), board_cycles=waits, error=board.cycle_error,
-    )  # fmt: skip
-    return latency, memory
-
-
-def _with_waits(image: Image, plan: Plan, data: Dataset) -> int:
-    """Cycles of one inference with those of waiting for the flash; the second of two, as the first fills the caches."""
-    with simulated.session(image, plan.graph.sha256, waits=True) as session:
-        session.load_input(*data.raw(0))
-        return session.infer(2).runs[-1]
-
-
-def on_board(image: Image, plan: Plan, data: Dataset, count: int, progress: Progress) -> Samples:
-    """Outputs of the first `count` samples on the virtual board, running free."""
-    outputs, total = [], min(count, len(data))
-    with simulated.session(image, plan.graph.sha256, count=False) as session:
-        for n in range(total):
-            progress("run samples on the virtual board", n, total)
-            session.load_input(*data.raw(n))
-            session.infer(1)
-            outputs.append(_arrays(session.output(), plan.graph))
-    return outputs
-
-
 def on_host(files: dict[str, str], plan: Plan, data: Dataset, progress: Progress) -> Samples:
     """Outputs of all samples on a host build of the same C."""
     progress("build for the host")
@@ -199,13 +155,8 @@ def on_host(files: dict[str, str], plan: Plan, data: Dataset, progress: Progress
     for n in range(len(data)):
         if n % 100 == 0:
             progress("run samples on the host build", n, len(data))
-        outputs.append(_arrays(model.run(data.raw(n)), plan.graph))
+        outputs.append(tensors(model.run(data.raw(n)), plan.graph))
     return outputs
-
-
-def _arrays(outputs: Sequence[bytes], graph: Graph) -> list[np.ndarray]:
-    tensors = [graph.tensors[t] for t in graph.outputs]
-    return [np.frombuffer(raw, t.dtype).reshape(t.shape) for raw, t in zip(outputs, tensors, strict=True)]
 
 
 def compare(oracle: str, board: Samples, host: Samples, expected: Samples, graph: Graph) -> results.Verify:

@@ -52,6 +52,14 @@ class Latency(_Part):
     error: str | None = None
 
 
+class Instructions(_Part):
+    """Instructions of one model_invoke (median over `runs`) from a simulator that counts these; they are no latency."""
+
+    count: int
+    runs: list[int]
+    method: str
+
+
 class Memory(_Part):
     """Bytes: sizes from the linked ELF, arena from the plan, stack from a high-water mark. flash = code + weights."""
 
@@ -150,6 +158,7 @@ class Result(_Part):
     optimize: str | None = None
     link: Literal["virtual", "qemu", "renode", "serial"]
     latency: Latency | None = None
+    instructions: Instructions | None = None
     memory: Memory | None = None
     layers: list[Layer] | None = None
     verify: Verify | None = None

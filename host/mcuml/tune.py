@@ -18,7 +18,7 @@ from mcuml.graph import Graph, shown
 from mcuml.link.cycles import MODELS
 from mcuml.link.virtual import check_simulated, counts_cycles
 from mcuml.plan import Plan, node_bounds, plan
-from mcuml.run.simulated import layer_cycles
+from mcuml.run.device import layer_cycles
 from mcuml.schedule import names, schedule, signature, with_candidate
 from mcuml.tuned import SCHEMA, Tuned
 

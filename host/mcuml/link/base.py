@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Literal
 
+Kind = Literal["measured", "estimated", "instructions"]
+
 
 class Link(ABC):
     """A byte stream to one device; a context manager that closes it.
 
-    name: "virtual", "serial", "qemu", "renode"; kind: whether its cycles are "measured" or "estimated"; patience: how many times
-    as long as a board it may take to answer."""
+    name: "virtual", "serial", "qemu", "renode"; kind: whether its cycles are "measured", "estimated" or in truth "instructions";
+    patience: how many times as long as a board it may take to answer."""
 
     name: str
-    kind: Literal["measured", "estimated"]
+    kind: Kind
     patience: float = 1.0
 
     @abstractmethod

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import unicorn
@@ -18,7 +18,7 @@ from unicorn import arm_const as uc_arm
 from mcuml.board import Board, load_all
 from mcuml.errors import LinkError, RequestError
 from mcuml.link import interrupts
-from mcuml.link.base import Link
+from mcuml.link.base import Kind, Link
 from mcuml.link.cycles import MODELS, BlockCost
 from mcuml.link.debug import Program
 from mcuml.link.flash import FlashTiming
@@ -68,7 +68,7 @@ class VirtualBoard(Link):
     edges: (core cycles since reset, level) of each change of the pin for energy meters, which is high after reset."""
 
     name = "virtual"
-    kind: Literal["measured", "estimated"] = "estimated"
+    kind: Kind = "estimated"
     patience = 10.0  # counting the flash's waits takes seconds per command where the processor is shared with training
 
     def __init__(self, elf: Path, board: Board, count: bool = True, waits: bool = False):

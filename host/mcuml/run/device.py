@@ -1,0 +1,68 @@
+"""A session with a firmware image over the link asked for: the one place that knows which links there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from mcuml.board import Board
+from mcuml.build import Image
+from mcuml.errors import RequestError
+from mcuml.link.base import Link
+from mcuml.link.virtual import VirtualBoard, check_simulated
+from mcuml.run.session import Session
+
+LinkName = Literal["virtual", "serial", "qemu", "renode"]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to a device. check: raises RequestError for a board that cannot be reached so; firmware_port: the folder of
+    firmware/ports that its firmware is built with; open: a link to a device that runs the image, from (image, the serial port's
+    name, count, waits), the last two as VirtualBoard's, for simulators that can choose."""
+
+    check: Callable[[Board], None]
+    firmware_port: Callable[[Board], str]
+    open: Callable[[Image, str, bool, bool], Link]
+
+
+def _virtual_port(board: Board) -> str:
+    return board.simulators.virtual.port if board.simulators.virtual else "virtual"
+
+
+def _virtual(image: Image, _port: str, count: bool, waits: bool) -> Link:
+    return VirtualBoard(image.elf, image.board, count, waits)
+
+
+WAYS: dict[str, Way] = {
+    "virtual": Way(check_simulated, _virtual_port, _virtual),
+    # A simulator that counts instructions is one more row here; its Link.kind is "instructions", and no latency is told.
+}
+
+
+def way(link: str) -> Way:
+    """The way of that name. Raises RequestError: there is none."""
+    if link not in WAYS:
+        raise RequestError(f"There is no link '{link}'.", f"There are: {', '.join(WAYS)}.")
+    return WAYS[link]
+
+
+@contextmanager
+def opened(
+    image: Image, sha256: str, link: str = "virtual", port: str = "", count: bool = True, waits: bool = False
+) -> Iterator[Session]:
+    """A session with `image`, which must hold the model of that sha256, over `link`; `port`: the serial port's name. Raises
+    RequestError (no such link), LinkError."""
+    with way(link).open(image, port, count, waits) as line:
+        session = Session(line)
+        session.identify(sha256)
+        yield session
+
+
+def layer_cycles(profiled: Image, sha256: str, inputs: Sequence[bytes], link: str = "virtual", port: str = "") -> tuple[int, ...]:
+    """The cycles of every layer of one inference on `inputs`; `profiled` is an image with layer marks."""
+    with opened(profiled, sha256, link, port) as session:
+        session.load_input(*inputs)
+        return session.layers()
