@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "device.h"
+#include "mcuml_build.h"
 #include "mcuml_config.h"
 #include "model.h"
 #include "port.h"
@@ -55,6 +56,11 @@ static void identity(void)
     put_text(",\"outputs\":");
     tensors(model_output_info, MODEL_OUTPUTS);
     number(",\"chunk\":", MCUML_CHUNK_BYTES);
+    put_text(",\"port\":\"" MCUML_PORT "\",\"build\":\"" MCUML_BUILD "\",\"counter\":\"");
+    put_text(port_about.counter);
+    number("\",\"step\":", port_about.step);
+    number(",\"interrupts\":", port_about.interrupts);
+    number(",\"simulated\":", port_about.simulated);
     put_text("}]\r\n");
 }
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from mcuml.cores import CORES
 from mcuml.link.base import Link
+from mcuml.render import render_file
 from mcuml.run.firmware import config_header
 
 STUB = Path(__file__).parent / "stub_model"
@@ -36,6 +37,7 @@ def build(port: str, fault: int = 0, profile: bool = True, compiler: tuple[str, 
     (folder / "mcuml_config.h").write_text(
         config_header(board="stub", vendor="mcuml", clock_hz=64_000_000, model_id="stub01", model_sha256=SHA256, input_bytes=16)
     )
+    (folder / "mcuml_build.h").write_text(render_file("mcuml_build.h.j2", version="0", port=port, build="b" * 16))
     sources = [*sorted(FIRMWARE.glob("*.c")), FIRMWARE / "ports" / port / "port.c", STUB / "model.c"]
     flags: list[str] = []
     if port == "virtual":

@@ -51,8 +51,9 @@ EXACT = [
     ("run 2", "mcuml run 2%", "m-cycles-[<N>]\r\nm-cycles-[<N>]\r\n"),
     ("layers", "mcuml layers%", "m-layer-[0,<N>]\r\nm-layer-[1,<N>]\r\n"),
     ("mem", "mcuml mem%", 'm-mem-[{"arena":32,"buffer":16,"stack":<N>,"stack_used":<N>}]\r\n'),
-    ("id", "mcuml id%", f'm-id-[{{"protocol":1,"mcuml":"<S>","board":"stub","model":"stub01","sha256":"{SHA256}",'
-                        '"clock_hz":64000000,"inputs":[16],"outputs":[4],"chunk":256}]\r\n'),
+    ("id", "mcuml id%", f'm-id-[{{"protocol":2,"mcuml":"<S>","board":"stub","model":"stub01","sha256":"{SHA256}",'
+                        '"clock_hz":64000000,"inputs":[16],"outputs":[4],"chunk":256,"port":"<S>",'
+                        f'"build":"{"b" * 16}","counter":"<S>","step":<N>,"interrupts":<N>,"simulated":1}}]\r\n'),
     ("too long", "x" * (protocol.LINE_BYTES + 1) + "%", f"e-[Command longer than {protocol.LINE_BYTES} bytes]\r\n"),
     ("long", "x" * protocol.LINE_BYTES + "%", f"e-[Unknown command: {'x' * protocol.LINE_BYTES}]\r\n"),
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -27,12 +27,14 @@ __all__ = ["Image", "build_firmware", "cache_folder", "host_library"]
 COMMON_FLAGS = ("-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer", "-g")
 FIRMWARE_FLAGS = ("-std=c99", "-Os", "-ffp-contract=off")
 _RECORD = "image.json"
+_BUILD = "include/mcuml_build.h"
 
 
 @dataclass(frozen=True)
 class Image:
     """A linked firmware. Sizes in bytes, from the ELF: flash = code + weights; ram is static (arena included, stack
-    not). cached: nothing had to be compiled. folder: its PlatformIO project."""
+    not). cached: nothing had to be compiled. folder: its PlatformIO project. build: what the firmware calls itself in `mcuml id`,
+    a hash of all that it was made of; port: the folder of firmware/ports in it."""
 
     elf: Path
     board: Board
@@ -43,6 +45,8 @@ class Image:
     toolchain: Mapping[str, object]
     cached: bool
     folder: Path
+    build: str = ""
+    port: str = "virtual"
 
 
 def build_firmware(
@@ -56,6 +60,7 @@ def build_firmware(
     tools = toolchain.find(board.cpu)
     project = project_files(files, board, tools, ("-DMODEL_PROFILE",) if profile else (), port)
     key = project_key(project, tools)
+    project[_BUILD] = _build_header(port, key[:16])
     place = (folder or cache_folder() / "builds" / f"{board.name}-{key[:16]}").resolve()
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -72,7 +77,7 @@ def build_firmware(
             else:
                 cached = True
             elf = place / str(record["elf"])
-            return image(elf, board, tools, cached, place)
+            return replace(image(elf, board, tools, cached, place), build=key[:16], port=port)
     except Timeout as error:
         raise BuildError(
             f"Another build in {place} has not ended for {LOCK_SECONDS} seconds.", try_next="Wait for it, or stop it."
@@ -99,8 +104,13 @@ def project_files(
             platform=(assets.folder("firmware") / "platforms" / "bare").as_posix(),
             compile_flags=(*FIRMWARE_FLAGS, *COMMON_FLAGS, *tools.compile),
         ),
+        _BUILD: _build_header(port, "0" * 16),  # build_firmware puts the hash of all these files there
         **_firmware_sources(port),
     }  # fmt: skip
+
+
+def _build_header(port: str, build: str) -> str:
+    return render_file("mcuml_build.h.j2", version=__version__, port=port, build=build)
 
 
 def _firmware_sources(port: str) -> dict[str, str]:

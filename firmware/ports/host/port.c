@@ -7,6 +7,9 @@
 
 #include "mcuml_config.h"
 
+/* POSIX gives clock() a unit of 1 us; that it moves in larger steps is not told. A laptop's time is no board's. */
+const port_facts port_about = {"clock() of the host", MCUML_CLOCK_HZ / 1000000u, 1, 1};
+
 void port_init(void)
 {
 #ifdef _WIN32

@@ -10,6 +10,8 @@
 #define IDLE REG(0x14)
 #define TRIGGER REG(0x18)
 
+const port_facts port_about = {"the virtual board's cycle model", 1, 0, 1};
+
 void port_init(void)
 {
     TRIGGER = 1;

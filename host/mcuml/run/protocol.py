@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-VERSION = 1
+VERSION = 2  # 2: `mcuml id` also tells port, build, counter, step, interrupts, simulated
 TERMINATOR = "%"
 READY = "m-ready"
 CHUNK_BYTES = 256  # data bytes of one `mcuml put` or `mcuml get`
@@ -24,7 +24,10 @@ class BadReply(ValueError):
 
 @dataclass(frozen=True)
 class Identity:
-    """What the device says it is. `inputs` and `outputs` are bytes per tensor; `chunk` the most bytes of one transfer."""
+    """What the device says it is. `inputs` and `outputs` are bytes per tensor; `chunk` the most bytes of one transfer; `port`
+    the folder of firmware/ports, `build` the Image's, `counter` what counts the cycles, `step` the cycles between two readings
+    that it can tell apart; `interrupts`: others' run during an inference; `simulated`: its clock is a simulator's. Firmware of
+    version 1 does not tell those."""
 
     protocol: int
     mcuml: str
@@ -35,6 +38,12 @@ class Identity:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     chunk: int
+    port: str = ""
+    build: str = ""
+    counter: str = ""
+    step: int = 1
+    interrupts: int = 0
+    simulated: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,9 @@ def bracketed(line: str, prefix: str) -> str:
 
 def _record(line: str, prefix: str, kind: type) -> Any:
     try:
-        fields = json.loads(bracketed(line, prefix))
-        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        told = json.loads(bracketed(line, prefix))
+        known = {f.name for f in fields(kind)}  # a later version may tell more; what it calls itself is looked at first
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in told.items() if k in known})
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadReply(f"expected {prefix}[{{...}}], got {line!r}") from error
 
