@@ -1,5 +1,5 @@
-/* A Cortex-M fault: say where, in one line that the host parses, then stop. */
-#if defined(__arm__)
+/* A Cortex-M fault: say where, in one line that the host parses, then stop. Frameworks have handlers of their own. */
+#if defined(__arm__) && !defined(MCUML_HOSTED)
 
 #include <stdint.h>
 
@@ -42,5 +42,5 @@ __attribute__((naked)) void HardFault_Handler(void)
 }
 
 #else
-typedef int fault_is_for_arm_only;
+typedef int fault_is_for_bare_arm_only;
 #endif

@@ -4,7 +4,12 @@
 #include "protocol.h"
 #include "stack.h"
 
+/* A vendor's framework has a main() of its own, or calls app_main() or setup(): its port then starts this one. */
+#ifdef MCUML_HOSTED
+int firmware_main(void)
+#else
 int main(void)
+#endif
 {
     int byte;
     stack_paint();

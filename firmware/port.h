@@ -25,4 +25,7 @@ typedef struct {
 } port_facts;
 extern const port_facts port_about;
 
+/* What a port with a framework beneath it (built with MCUML_HOSTED) calls when that is ready; does not return. */
+int firmware_main(void);
+
 #endif

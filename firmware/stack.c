@@ -1,7 +1,7 @@
 /* How deep the stack went: paint it, let the program run, see how far the paint is gone. */
 #include "stack.h"
 
-#if defined(__linux__) || defined(__APPLE__) || defined(_WIN32)
+#if defined(__linux__) || defined(__APPLE__) || defined(_WIN32) || defined(MCUML_HOSTED)
 
 void stack_paint(void)
 {

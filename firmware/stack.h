@@ -6,7 +6,7 @@
 
 /* Paint everything below the caller's frame. */
 void stack_paint(void);
-/* Bytes of stack that the linker script set aside; 0 where that is not known (the host). */
+/* Bytes of stack that the linker script set aside; 0 where that is not known (the host, a vendor's framework). */
 uint32_t stack_size(void);
 /* Most bytes in use since the last stack_paint; of a bigger stack its upper 64 KB are watched. */
 uint32_t stack_used(void);

@@ -79,14 +79,22 @@ class Flash(Memory):
 
 
 class PlatformIO(_Strict):
-    """How PlatformIO's registry knows the board; empty strings where it does not."""
+    """How PlatformIO knows the board; empty where it does not. platform: with the version that was looked at, or the address
+    of its repository; frameworks: those with which mcuml makes firmware for it, the recommended first; each is also the
+    name of the firmware's port."""
 
     platform: str = ""
     board: str = ""
-    framework: str = ""
+    frameworks: tuple[Literal["arduino", "espidf", "stm32cube"], ...] = ()
     upload_protocol: str = ""
     flags: tuple[str, ...] = ()
     options: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _whole(self) -> PlatformIO:
+        if bool(self.frameworks) != bool(self.platform and self.board):
+            raise ValueError("platform, board and frameworks go together")
+        return self
 
 
 class Usb(_Strict):
@@ -144,7 +152,8 @@ class Board(_Strict):
     """All that mcuml knows about a board. `verified` is the furthest that this file was tried: "rendered" (its
     PlatformIO project renders), "compiled" (firmware linked for it), "simulated" (ran on the virtual board with the
     outputs of the oracle), "hardware" (ran on the board itself). `cycle_error`: how far latencies estimated for it were from
-    measured ones (docs/CYCLES.md)."""
+    measured ones (docs/CYCLES.md). `bare`: the firmware's port for the real board without any framework. `ports`: what the
+    firmware's port of that name has to know about this board, as definitions (NAME=value) of the preprocessor."""
 
     name: Text
     title: Text
@@ -159,6 +168,8 @@ class Board(_Strict):
     serial: Serial = Serial()
     energy: Energy | None = None
     simulators: Simulators = Simulators()
+    bare: str = ""
+    ports: dict[str, tuple[Text, ...]] = {}
     verified: Literal["rendered", "compiled", "simulated", "hardware"] = "rendered"
     notes: str = ""
     cycle_error: Text = "never compared with a board of this kind"

@@ -27,7 +27,7 @@ __all__ = ["Image", "build_firmware", "cache_folder", "host_library"]
 COMMON_FLAGS = ("-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer", "-g")
 FIRMWARE_FLAGS = ("-std=c99", "-Os", "-ffp-contract=off")
 _RECORD = "image.json"
-_BUILD = "include/mcuml_build.h"
+BUILD_HEADER = "include/mcuml_build.h"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def build_firmware(
     tools = toolchain.find(board.cpu)
     project = project_files(files, board, tools, ("-DMODEL_PROFILE",) if profile else (), port)
     key = project_key(project, tools)
-    project[_BUILD] = _build_header(port, key[:16])
+    project[BUILD_HEADER] = build_header(port, key[:16])
     place = (folder or cache_folder() / "builds" / f"{board.name}-{key[:16]}").resolve()
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def build_firmware(
             if record is None:
                 for name, text in project.items():
                     pio.write_if_changed(place / name, text)
-                _drop_strangers(place, project)
+                drop_strangers(place, project)
                 elf = _run(place, board, tools)
                 record = {"key": key, "elf": elf.relative_to(place).as_posix(), "sha256": _sha256(elf)}
                 cached = False
@@ -91,31 +91,39 @@ def project_files(
     files: Mapping[str, str], board: Board, tools: toolchain.Toolchain, defines: tuple[str, ...] = (), port: str = "virtual"
 ) -> dict[str, str]:
     """All files of the PlatformIO project: relative path -> text."""
+    defines = (*defines, *(f"-D{word}" for word in board.ports.get(port, ())))
     model = {f"lib/model/{name}": text for name, text in files.items() if name.startswith("model")}
     other = {f"include/{name}": text for name, text in files.items() if not name.startswith("model")}
-    library = {"name": "model", "version": __version__, "build": {"flags": list(COMPILER_FLAGS), "unflags": ["-Os"]}}
     return {
         **model,
         **other,
-        "lib/model/library.json": json.dumps(library, indent=1),
+        "lib/model/library.json": library_json(("-Os",)),
         "linker.ld": render_file("linker.ld.j2", board=board, version=__version__, stack_bytes=STACK_BYTES),
         "platformio.ini": render_file(
             "platformio.ini.j2", board=board, version=__version__, toolchain=tools, defines=defines, model="model",
             platform=(assets.folder("firmware") / "platforms" / "bare").as_posix(),
             compile_flags=(*FIRMWARE_FLAGS, *COMMON_FLAGS, *tools.compile),
         ),
-        _BUILD: _build_header(port, "0" * 16),  # build_firmware puts the hash of all these files there
-        **_firmware_sources(port),
+        BUILD_HEADER: build_header(port, "0" * 16),  # build_firmware puts the hash of all these files there
+        **firmware_sources(port),
     }  # fmt: skip
 
 
-def _build_header(port: str, build: str) -> str:
+def build_header(port: str, build: str) -> str:
+    """Text of mcuml_build.h: what the firmware says of itself in `mcuml id`."""
     return render_file("mcuml_build.h.j2", version=__version__, port=port, build=build)
 
 
-def _firmware_sources(port: str) -> dict[str, str]:
+def library_json(unflags: tuple[str, ...]) -> str:
+    """What tells PlatformIO how to compile the model: by COMPILER_FLAGS, and without `unflags` of the framework's."""
+    build = {"flags": list(COMPILER_FLAGS), "unflags": list(unflags)}
+    return json.dumps({"name": "model", "version": __version__, "build": build}, indent=1)
+
+
+def firmware_sources(port: str) -> dict[str, str]:
+    """The firmware with that port, in C or C++: src/... -> text."""
     root = assets.folder("firmware")
-    wanted = sorted({p for pattern in ("*.c", "*.h", f"ports/{port}/*.[ch]") for p in root.glob(pattern)})
+    wanted = sorted({p for pattern in ("*.c", "*.h", f"ports/{port}/*.[ch]*") for p in root.glob(pattern)})
     return {f"src/{p.relative_to(root).as_posix()}": p.read_text(encoding="utf-8") for p in wanted}
 
 
@@ -149,7 +157,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _drop_strangers(place: Path, project: Mapping[str, str]) -> None:
+def drop_strangers(place: Path, project: Mapping[str, str]) -> None:
     """Remove sources of an earlier project from the folders that PlatformIO compiles whole."""
     for top in ("src", "lib", "include"):
         for path in (place / top).rglob("*"):

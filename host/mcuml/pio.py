@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from mcuml.assets import cache_folder
 
@@ -54,6 +55,38 @@ def run(arguments: list[str], folder: Path) -> tuple[int, str]:
     core = folder.resolve() / CORE
     _prepare(core)
     return call([sys.executable, "-m", "platformio", *arguments], folder, environment() | {"PLATFORMIO_CORE_DIR": str(core)})
+
+
+def run_vendor(arguments: list[str], folder: Path) -> tuple[int, str]:
+    """`pio <arguments>` in the `folder` of a project with a vendor's framework: (exit status, its output). The platforms and
+    compilers that PlatformIO downloads are kept for all projects in mcuml's cache, or in PLATFORMIO_CORE_DIR where that is set;
+    all of PLATFORMIO_* is the user's."""
+    kept = {k: v for k, v in os.environ.items() if k.startswith("PLATFORMIO_")}
+    core = {"PLATFORMIO_CORE_DIR": str(cache_folder() / "platformio")}
+    return call([sys.executable, "-m", "platformio", *arguments], folder, environment() | core | kept)
+
+
+def options(folder: Path) -> dict[str, Any]:
+    """The options of the first environment in folder/platformio.ini, each in its type, as PlatformIO reads them."""
+    from platformio.project.config import ProjectConfig
+
+    config = ProjectConfig(str(folder / "platformio.ini"))
+    return {str(k): v for k, v in config.items(env=config.envs()[0])}
+
+
+def check_config(folder: Path) -> list[str]:
+    """What `pio project config` objects to in folder/platformio.ini: nothing in a right one. Offline, without a process."""
+    from platformio.exception import PlatformioException
+    from platformio.project.config import ProjectConfig
+
+    try:
+        config = ProjectConfig(str(folder / "platformio.ini"))
+        config.validate(silent=True)
+        for section in config.sections():  # reads each option by its type
+            config.items(section=section)
+    except PlatformioException as error:
+        return [str(error)]
+    return [str(warning) for warning in config.warnings]
 
 
 def call(command: list[str], folder: Path, env: dict[str, str]) -> tuple[int, str]:
