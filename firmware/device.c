@@ -136,6 +136,12 @@ static float element(const model_tensor *info, const uint8_t *at)
     return info->scale != 0 ? stored * info->scale : stored;
 }
 
+float device_output_value(uint32_t index)
+{
+    const model_tensor *info = &model_output_info[0];
+    return element(info, (const uint8_t *)model_output(arena, 0) + index * (uint32_t)element_bytes(info->type));
+}
+
 void device_results(void)
 {
     int first = 1;

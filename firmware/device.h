@@ -11,6 +11,8 @@ uint8_t *device_buffer(void);
 int device_infer(uint64_t *cycles);
 uint32_t device_output_bytes(void);
 uint8_t device_output_byte(uint32_t offset);
+/* Element `index` of the first output, dequantized. */
+float device_output_value(uint32_t index);
 /* Prints "m-results-[...]": every output element, dequantized. */
 void device_results(void);
 /* One profiled inference; prints "m-layer-[index,cycles]" for each layer. 0 = done, -1 = firmware built without layers. */

@@ -5,15 +5,28 @@
 #include "mcuml_config.h"
 #include "port.h"
 #include "protocol.h"
+#include "suite.h"
 #include "text.h"
 
 static uint32_t expected, loaded;
 
+/* Performance mode says the time; energy mode prints nothing, for the meter listens to the pin alone. */
 static void timestamp(void)
 {
+#if MCUML_ENERGY_MODE
+    const uint32_t low = MCUML_CLOCK_HZ / 1000000u * MCUML_TRIGGER_US;
+    uint64_t began;
+    port_trigger(0);
+    began = port_cycles();
+    /* Where the counter stands still, the number of its readings bounds the wait. */
+    for (uint32_t readings = 0; readings < low && port_cycles() - began < low; readings++) {
+    }
+    port_trigger(1);
+#else
     put_text("m-lap-us-");
     put_u32((uint32_t)(port_cycles() * 1000000u / MCUML_CLOCK_HZ));
     put_text("\r\n");
+#endif
 }
 
 static void line(const char *start, uint32_t value, const char *end)
@@ -46,9 +59,9 @@ static void db_load(void)
     bytes = leading_number(word);
     if (bytes <= 0) {
         error_text("Command 'db load' must be >0 bytes");
-    } else if (bytes > MCUML_INPUT_BYTES) {
+    } else if (bytes > MCUML_DB_BYTES) {
         line("Supplied buffer size ", (uint32_t)bytes, " exceeds maximum of "); /* no e-, no CR: as the official one */
-        line("", MCUML_INPUT_BYTES, "\n");
+        line("", MCUML_DB_BYTES, "\n");
     } else {
         expected = (uint32_t)bytes;
         loaded = 0;
@@ -60,10 +73,13 @@ static void db_print(void)
 {
     for (uint32_t i = 0; i < expected; i++) {
         put_text(i % 8 ? "-" : "m-buffer-");
-        put_hex8(device_buffer()[i]);
+        put_hex8(suite_stored(i));
         if (i % 8 == 7 || i + 1 == expected) {
             put_text("\r\n");
         }
+    }
+    if (expected % 8) {
+        put_text("\r\n"); /* an empty line: so does the official firmware */
     }
 }
 
@@ -74,7 +90,7 @@ static void db_hex(char *word)
         return; /* what is beyond the expected bytes is ignored */
     }
     for (int i = 0; i < bytes && loaded < expected; i++) {
-        device_buffer()[loaded++] = (uint8_t)word[i];
+        suite_store(loaded++, (uint8_t)word[i]);
     }
     if (loaded == expected) {
         put_text("m-load-done\r\n");
@@ -125,6 +141,7 @@ static void infer(void)
         error_text("Inference warmup must be >=0");
         return;
     }
+    suite_load();
     line("m-warmup-start-", (uint32_t)warmups, "\r\n");
     if (repeat((uint32_t)warmups)) {
         return;
@@ -137,28 +154,28 @@ static void infer(void)
     }
     timestamp();
     put_text("m-infer-done\r\n");
-    device_results();
+    suite_results();
 }
 
 static void help(void)
 {
-    put_text(MCUML_FIRMWARE_VERSION "\r\n"
+    put_text(MCUML_PROFILE "\r\n"
              "\r\n"
              "help         : Print this information\r\n"
              "name         : Print the name of the device\r\n"
              "profile      : Print the firmware's profile and the model's name\r\n"
-             "timestamp    : Print a timestamp in microseconds\r\n"
+             "timestamp    : Print the time in microseconds, or pulse the trigger pin\r\n"
              "db load N    : Expect N bytes of input\r\n"
              "db HH[HH]*   : Load bytes until N are there\r\n"
              "db print     : Print the input bytes\r\n"
-             "infer N [W]  : Load the input, warm up W times, run N times\r\n"
+             "infer N [W]  : Load the input, warm up W (10) times, run N times\r\n"
              "results      : Print the output scores\r\n"
-             "mcuml SUBCMD : id, mem, put, crc, run, get, layers, reset\r\n");
+             "mcuml SUBCMD : " MCUML_FIRMWARE_VERSION ": id, mem, put, crc, run, get, layers, reset\r\n");
 }
 
 void protocol_greet(void)
 {
-    put_text("m-timestamp-mode-performance\r\n");
+    put_text(MCUML_ENERGY_MODE ? "m-timestamp-mode-energy\r\n" : "m-timestamp-mode-performance\r\n");
     timestamp();
     put_text("m-init-done\r\nm-ready\r\n");
 }
@@ -168,7 +185,7 @@ int mlperf_command(const char *word)
     if (!strcmp(word, "name")) {
         put_text("m-name-dut-[" MCUML_VENDOR "]\r\n");
     } else if (!strcmp(word, "profile")) {
-        put_text("m-profile-[ULPMark for tinyML Firmware V0.0.1]\r\nm-model-[" MCUML_MODEL_ID "]\r\n");
+        put_text("m-profile-[" MCUML_PROFILE "]\r\nm-model-[" MCUML_PROFILE_MODEL "]\r\n");
     } else if (!strcmp(word, "help")) {
         help();
     } else if (!strcmp(word, "timestamp")) {
@@ -178,7 +195,7 @@ int mlperf_command(const char *word)
     } else if (!strcmp(word, "infer")) {
         infer();
     } else if (!strcmp(word, "results")) {
-        device_results();
+        suite_results();
     } else {
         return 0;
     }

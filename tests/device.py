@@ -17,6 +17,7 @@ from mcuml.cores import CORES
 from mcuml.link.base import Link
 from mcuml.render import render_file
 from mcuml.run.firmware import config_header
+from mcuml.run.suites import Suite
 
 STUB = Path(__file__).parent / "stub_model"
 FIRMWARE = Path(__file__).parents[1] / "firmware"
@@ -31,12 +32,20 @@ TARGET = ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4")
 
 
 @cache
-def build(port: str, fault: int = 0, profile: bool = True, compiler: tuple[str, ...] = ()) -> Path:
-    """The firmware for `port` ("host" or "virtual"); `fault` as in stub_model/model.c. `compiler` instead of zig's."""
+def build(
+    port: str,
+    fault: int = 0,
+    profile: bool = True,
+    compiler: tuple[str, ...] = (),
+    suite: Suite | None = None,
+    energy: bool = False,
+) -> Path:
+    """The firmware for `port` ("host" or "virtual"); `fault` as in stub_model/model.c. `compiler` instead of zig's. `suite`,
+    `energy`: as config_header's."""
     folder = Path(tempfile.mkdtemp(prefix="mcuml-test-"))
-    (folder / "mcuml_config.h").write_text(
-        config_header(board="stub", vendor="mcuml", clock_hz=64_000_000, model_id="stub01", model_sha256=SHA256, input_bytes=16)
-    )
+    about = {"board": "stub", "vendor": "mcuml", "clock_hz": 64_000_000, "model_id": "stub01", "input_bytes": 16}
+    header = config_header(**about, model_sha256=SHA256, suite=suite, energy=energy)  # type: ignore[arg-type]
+    (folder / "mcuml_config.h").write_text(header)
     (folder / "mcuml_build.h").write_text(render_file("mcuml_build.h.j2", version="0", port=port, build="b" * 16))
     sources = [*sorted(FIRMWARE.glob("*.c")), FIRMWARE / "ports" / port / "port.c", STUB / "model.c"]
     flags: list[str] = []
@@ -86,14 +95,15 @@ class HostDevice(Link):
         self._process.wait(5)
 
 
-def device(port: str, fault: int = 0, profile: bool = True) -> Link:
+def device(port: str, fault: int = 0, profile: bool = True, suite: Suite | None = None, energy: bool = False) -> Link:
     """A started device with its greeting read."""
+    firmware = build(port, fault, profile, (), suite, energy)
     if port == "host":
-        link: Link = HostDevice(build("host", fault, profile))
+        link: Link = HostDevice(firmware)
     else:
         from mcuml.link.virtual import VirtualBoard
 
-        link = VirtualBoard(build("virtual", fault, profile), BOARD)
+        link = VirtualBoard(firmware, BOARD)
     greeting = replies(link, b"")
     assert greeting.endswith(b"m-init-done\r\nm-ready\r\n"), greeting
     return link

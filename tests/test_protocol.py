@@ -77,7 +77,7 @@ def test_reply(link, sent, want):
 
 def test_help_begins_with_version_and_a_blank_line(link):
     lines = replies(link, b"help%").decode().split("\r\n")
-    assert lines[0].startswith("mcuml firmware ") and lines[1] == "" and lines[-2:] == ["m-ready", ""]
+    assert lines[:2] == [protocol.PROFILE, ""] and lines[-2:] == ["m-ready", ""]
     for word in ("help", "name", "timestamp", "db load", "infer", "results", "mcuml"):
         assert any(line.startswith(word) for line in lines), word
 
@@ -102,7 +102,7 @@ def test_load_print_infer_results(link):
 def test_load_in_pieces_ignores_excess(link):
     sent = [b"db load 10%", b"db 00112233445566778899aabb%", b"db ff%"]
     assert replies(link, b"".join(sent), 3).decode() == f"m-[Expecting 10 bytes]\r\n{READY}m-load-done\r\n{READY}{READY}"
-    assert b"m-buffer-88-99\r\nm-ready" in replies(link, b"db print%")
+    assert b"m-buffer-88-99\r\n\r\nm-ready" in replies(link, b"db print%")
 
 
 def test_layers_sum_to_the_run(link):

@@ -20,9 +20,10 @@ from mcuml.hostbuild import host_library
 from mcuml.link.virtual import counts_cycles
 from mcuml.plan import Plan
 from mcuml.render import render_model
-from mcuml.run import device
+from mcuml.run import device, suites
 from mcuml.run.firmware import config_header
 from mcuml.run.measure import Figures, Progress, Samples, measure, of_counter, of_virtual, on_board, tensors
+from mcuml.run.suites import Suite
 
 __all__ = ["Bench", "Oracle", "Progress", "Request", "Samples", "bench", "measure", "on_board"]
 TOLERANCE = 1e-5  # of float outputs, relative to max(1, |expected|)
@@ -62,13 +63,17 @@ def silent(stage: str, done: int | None = None, total: int | None = None) -> Non
     """Progress that nobody watches."""
 
 
-def firmware_files(plan: Plan, board: Board) -> dict[str, str]:
-    """All that build_firmware() takes: the generated model and the firmware's configuration."""
+def firmware_files(plan: Plan, board: Board, suite: Suite | None = None, energy: bool = False) -> dict[str, str]:
+    """All that build_firmware() takes: the generated model and the firmware's configuration. With `suite` the device is one of
+    that MLPerf Tiny test, in performance mode or, with `energy`, in energy mode. Raises ModelError: no model for that test."""
     graph = plan.graph
+    if suite:
+        suites.check(suite, graph)
     size = sum(graph.tensors[t].bytes for t in graph.inputs)
     header = config_header(
         board=board.name, vendor=board.vendor, clock_hz=board.clock_hz,
         model_id=graph.name, model_sha256=graph.sha256, input_bytes=size,
+        baud=suite.baud if suite else board.serial.baud, suite=suite, energy=energy,
     )  # fmt: skip
     return {**render_model(plan, command=f"mcuml build {graph.name}.tflite"), "mcuml_config.h": header}
 

@@ -16,6 +16,8 @@ LINE_BYTES = 2 * CHUNK_BYTES + 48  # hex digits, command words, an offset of 10 
 DEFAULT_WARMUPS = 10  # MLPerf Tiny's firmware, although its help text says 0
 DEFAULT_BAUD = 115200
 MLPERF_LOAD_BYTES = 31  # data bytes of one `db`: what the official runner sends
+PROFILE = "ULPMark for tinyML Firmware V0.0.1"  # what `profile` answers: EE_FW_VERSION of the official firmware
+TRIGGER_US = 10  # low time of the energy trigger: the rule is 1 at least; ten samples of a meter that takes a million a second
 
 
 class BadReply(ValueError):
