@@ -16,8 +16,11 @@ def firmware(
     simulated: bool = False,
     optimize: str = "balanced",
     tuned: Path | None = None,
+    suite: str = "",
+    energy: bool = False,
 ) -> "tuple[Plan, Image]":
-    """Build for `board` ("": the default one) in `folder` (None: in the cache). `simulated` asks for a simulator as well."""
+    """Build for `board` ("": the default one) in `folder` (None: in the cache). `simulated` asks for a simulator as well; `suite`
+    and `energy` for a device of that MLPerf Tiny test, in that mode."""
     from mcuml import bench, build
     from mcuml.board import load
     from mcuml.cli._console import stages
@@ -25,7 +28,9 @@ def firmware(
     from mcuml.cli._options import prepare
     from mcuml.fit import check_fit
     from mcuml.link.virtual import check_simulated
+    from mcuml.run import suites
 
+    test = suites.find(suite) if suite else None
     target = load(board or default_board())
     if simulated:
         check_simulated(target)
@@ -34,4 +39,4 @@ def firmware(
         plan = prepare(model, optimize, tuned, target.core)
         check_fit(plan, target)
         progress("build")
-        return plan, build.build_firmware(bench.firmware_files(plan, target), target, folder)
+        return plan, build.build_firmware(bench.firmware_files(plan, target, test, energy), target, folder)

@@ -12,6 +12,12 @@ Optimize = Annotated[str, typer.Option(metavar="GOAL", help="Choose kernels for 
 TunedFile = Annotated[
     Path | None, typer.Option("--tuned", metavar="FILE", help="Choose kernels by cycles that mcuml tune measured.")
 ]
+SuiteName = Annotated[
+    str, typer.Option("--suite", metavar="TEST", help="Make it a device of MLPerf Tiny's test: kws, vww, ic or ad.")
+]
+EnergyMode = Annotated[
+    bool, typer.Option("--energy", help="MLPerf Tiny's energy mode: timestamps go to the trigger pin, at 9600 baud.")
+]
 
 
 def prepare(model: Path, optimize: str, tuned: Path | None, core: str = "") -> "Plan":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize, TunedFile
+from mcuml.cli._options import EnergyMode, Optimize, SuiteName, TunedFile
 
 
 def build(
@@ -18,12 +18,14 @@ def build(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the ELF's path alone.")] = False,
     optimize: Optimize = "balanced",
     tuned: TunedFile = None,
+    suite: SuiteName = "",
+    energy: EnergyMode = False,
 ) -> None:
     """Link firmware for a board and print where the ELF is. An unchanged build starts no compiler."""
     from mcuml.cli._console import tell
     from mcuml.cli._firmware import firmware
 
-    plan, image = firmware(model, board, quiet, output, optimize=optimize, tuned=tuned)
+    plan, image = firmware(model, board, quiet, output, False, optimize, tuned, suite, energy)
     print(image.elf)
     if not quiet:
         told = "unchanged" if image.cached else "built"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize, TunedFile
+from mcuml.cli._options import EnergyMode, Optimize, SuiteName, TunedFile
 
 
 def simulate(
@@ -15,6 +15,8 @@ def simulate(
     quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but the path, or the device's own bytes.")] = False,
     optimize: Optimize = "balanced",
     tuned: TunedFile = None,
+    suite: SuiteName = "",
+    energy: EnergyMode = False,
 ) -> None:
     """Run the virtual board alone, as a device on a serial line. The line is stdin and stdout, or with --pty a
     pseudo-terminal that any serial program can open."""
@@ -26,7 +28,7 @@ def simulate(
     from mcuml.link.pty import serve
     from mcuml.link.virtual import VirtualBoard, counts_cycles
 
-    plan, image = firmware(model, board, quiet, simulated=True, optimize=optimize, tuned=tuned)
+    plan, image = firmware(model, board, quiet, None, True, optimize, tuned, suite, energy)
 
     counted = counts_cycles(image.board)
     times = "times are estimated" if counted else f"its clock stands still: there is no cycle model of a {image.board.core}"
