@@ -44,10 +44,18 @@ static void load_inputs(void)
     }
 }
 
+static uint32_t inferences;
+
+uint32_t device_inferences(void)
+{
+    return inferences;
+}
+
 int device_infer(uint64_t *cycles)
 {
     uint64_t before;
     int status;
+    inferences++;
     model_init(arena); /* each inference of a measurement starts from the same state */
     load_inputs();
     before = port_cycles();
@@ -162,6 +170,7 @@ int device_layers(void)
 {
 #ifdef MODEL_PROFILE
     int status;
+    inferences++;
     load_inputs();
     memset(layer_cycles, 0, sizeof layer_cycles);
     last_done = port_cycles();

@@ -9,6 +9,8 @@ void device_init(void);
 uint8_t *device_buffer(void);
 /* One inference on the buffer's bytes; `cycles` (may be 0) receives those of model_invoke alone. 0 = done. */
 int device_infer(uint64_t *cycles);
+/* Inferences since the device started, failed ones too. */
+uint32_t device_inferences(void);
 uint32_t device_output_bytes(void);
 uint8_t device_output_byte(uint32_t offset);
 /* Element `index` of the first output, dequantized. */

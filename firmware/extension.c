@@ -154,6 +154,7 @@ static void check(void)
     }
     put_text("m-crc-[");
     put_hex32(~crc);
+    number(",", device_inferences());
     put_text("]\r\n");
 }
 

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Literal
 
+from mcuml.errors import LinkError
+
 Kind = Literal["measured", "estimated", "instructions"]
 
 
@@ -39,6 +41,10 @@ class Link(ABC):
     def describe(self) -> str:
         """What the link can tell about a device that went silent: "" when nothing."""
         return ""
+
+    def explain(self) -> LinkError | None:
+        """Why the device does not answer as it should, where the link knows more than that; None otherwise."""
+        return None
 
     def __enter__(self) -> Link:
         return self

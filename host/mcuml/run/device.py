@@ -11,6 +11,7 @@ from mcuml.board import Board
 from mcuml.build import Image
 from mcuml.errors import RequestError
 from mcuml.link.base import Link
+from mcuml.link.serial.line import SerialLink
 from mcuml.link.virtual import VirtualBoard, check_simulated
 from mcuml.run.session import Session
 
@@ -36,8 +37,21 @@ def _virtual(image: Image, _port: str, count: bool, waits: bool) -> Link:
     return VirtualBoard(image.elf, image.board, count, waits)
 
 
+def _hardware_port(board: Board) -> str:
+    return next(iter(board.platformio.frameworks), "") or board.bare
+
+
+def _any(_board: Board) -> None:
+    """Whether a board can be flashed is known when it has to be."""
+
+
+def _serial(image: Image, port: str, _count: bool, _waits: bool) -> Link:
+    return SerialLink(port, image.board)
+
+
 WAYS: dict[str, Way] = {
     "virtual": Way(check_simulated, _virtual_port, _virtual),
+    "serial": Way(_any, _hardware_port, _serial),
     # A simulator that counts instructions is one more row here; its Link.kind is "instructions", and no latency is told.
 }
 
@@ -53,11 +67,11 @@ def way(link: str) -> Way:
 def opened(
     image: Image, sha256: str, link: str = "virtual", port: str = "", count: bool = True, waits: bool = False
 ) -> Iterator[Session]:
-    """A session with `image`, which must hold the model of that sha256, over `link`; `port`: the serial port's name. Raises
-    RequestError (no such link), LinkError."""
+    """A session with `image`, which must hold the model of that sha256 and be what the device runs, over `link`; `port`: the
+    serial port's name. Raises RequestError (no such link), LinkError."""
     with way(link).open(image, port, count, waits) as line:
         session = Session(line)
-        session.identify(sha256)
+        session.identify(sha256, image.build)
         yield session
 
 

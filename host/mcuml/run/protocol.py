@@ -8,9 +8,10 @@ import zlib
 from dataclasses import dataclass, fields
 from typing import Any
 
-VERSION = 2  # 2: `mcuml id` also tells port, build, counter, step, interrupts, simulated
+VERSION = 2  # 2: `mcuml id` tells port, build, counter, step, interrupts, simulated; `mcuml crc` the inferences so far
 TERMINATOR = "%"
 READY = "m-ready"
+GREETING = "m-init-done"
 CHUNK_BYTES = 256  # data bytes of one `mcuml put` or `mcuml get`
 LINE_BYTES = 2 * CHUNK_BYTES + 48  # hex digits, command words, an offset of 10 digits, a CRC of 8
 DEFAULT_WARMUPS = 10  # MLPerf Tiny's firmware, although its help text says 0
@@ -108,6 +109,14 @@ def got(line: str, offset: int, count: int) -> bytes:
     if int(match[3], 16) != crc(offset, data):
         raise BadReply(f"CRC of {count} bytes from offset {offset} is {crc(offset, data):08x}, the device sent {match[3]}")
     return data
+
+
+def state(line: str) -> tuple[int, int]:
+    """Decode the reply to `mcuml crc`: (CRC of offset 0 and the whole input buffer, inferences since the device started)."""
+    match = re.fullmatch(r"m-crc-\[([0-9a-f]{8}),([0-9]{1,10})\]", line)
+    if not match:
+        raise BadReply(f"expected m-crc-[CRC,N], got {line!r}")
+    return int(match[1], 16), int(match[2])
 
 
 def cycles(line: str) -> int:

@@ -60,6 +60,7 @@ class Session:
         self.link, self.limits = link, limits or Limits().times(link.patience)
         self._pending = b""
         self._identity: Identity | None = None
+        self._input_crc: int | None = None  # of what load_input sent; None while the device may hold another input
 
     # -- procedure -----------------------------------------------------------------------------------------------------
 
@@ -77,8 +78,10 @@ class Session:
                 return protocol.bracketed(lines[-1], "m-name-dut-") if lines[-1].endswith("]") else lines[-1]
         raise self._silent("name", self.limits.wake_s, heard)
 
-    def identify(self, sha256: str = "") -> Identity:
-        """Who the device is. With `sha256`, that of the model wanted, another model on the device is an error."""
+    def identify(self, sha256: str = "", build: str = "") -> Identity:
+        """Who the device is. With `sha256`, that of the model wanted, another model on the device is an error; with `build`,
+        that of the Image, so is firmware of the same model that was built otherwise."""
+        self._identity = None
         self.wake()
         identity = self._ask(protocol.command("mcuml", "id"), lambda lines: protocol.identity(_only(lines)))
         if identity.protocol != protocol.VERSION:
@@ -92,6 +95,12 @@ class Session:
                 "The device holds another model than the one asked for.",
                 f"On the device: '{identity.model}', sha256 {identity.sha256}. Asked for: sha256 {sha256}.",
                 "Build and flash again: mcuml bench MODEL",
+            )
+        if build and identity.build != build:
+            raise LinkError(
+                "The device holds stale firmware: the model is the right one, but it was built otherwise.",
+                f"On the device: build {identity.build or 'unknown'} by mcuml {identity.mcuml}. Asked for: build {build}.",
+                "Flash it again: mcuml flash MODEL, or bench without --no-flash",
             )
         self._identity = identity
         return identity
@@ -110,6 +119,7 @@ class Session:
             want = f"m-put-[{offset},{len(chunk)}]"
             self._ask(protocol.put(offset, chunk), lambda lines, want=want: _same(_only(lines), want))  # type: ignore[misc]
             offset += len(chunk)
+        self._input_crc = protocol.crc(0, data)
 
     def infer(self, runs: int = 1, warmup: int = 0) -> Measurement:
         """Run the loaded input `warmup` times unmeasured, then `runs` times."""
@@ -119,6 +129,7 @@ class Session:
             lambda lines: [protocol.cycles(line) for line in _count(lines, total)],
             self.limits.run_s,
         )
+        self._still_there()
         return Measurement(tuple(lines[warmup:]))
 
     def output(self) -> tuple[bytes, ...]:
@@ -132,6 +143,7 @@ class Session:
                 protocol.command("mcuml", "get", offset, count),
                 lambda lines, at=offset, n=count: protocol.got(_only(lines), at, n),  # type: ignore[misc]
             )
+        self._still_there()
         ends = [sum(identity.outputs[: i + 1]) for i in range(len(identity.outputs))]
         return tuple(data[end - size : end] for end, size in zip(ends, identity.outputs, strict=True))
 
@@ -144,12 +156,22 @@ class Session:
         found = self._ask(
             protocol.command("mcuml", "layers"), lambda lines: [protocol.layer(line) for line in lines], self.limits.run_s
         )
+        self._still_there()
         return tuple(cycles for _, cycles in sorted(found))
+
+    def _still_there(self) -> None:
+        """Raise LinkError where the device has restarted since load_input: repeating a command would then have hidden it."""
+        if self._input_crc is None:
+            return
+        crc, inferences = self._ask(protocol.command("mcuml", "crc"), lambda lines: protocol.state(_only(lines)))
+        if crc != self._input_crc or not inferences:
+            raise self.link.explain() or self._restarted(f"Its input has CRC {crc:08x} instead of {self._input_crc:08x}.")
 
     # -- MLPerf Tiny's own commands --------------------------------------------------------------------------------------
 
     def mlperf_load(self, data: bytes) -> None:
         """Load the input as the official runner does: `db load N`, then 31 bytes at a time."""
+        self._input_crc = None
         self._ask(
             protocol.command("db", "load", len(data)), lambda lines: _same(_only(lines), f"m-[Expecting {len(data)} bytes]")
         )
@@ -184,7 +206,7 @@ class Session:
                     raise error.link_error from error
                 reason = BadReply(str(error.heard))
             self._resynchronize()
-        raise LinkError(
+        raise self.link.explain() or LinkError(
             f"The {self.link.name} device did not answer '{_shown(request)}' as it should, {self.limits.attempts} times.",
             f"Last: {reason}",
             "Check cable, baud rate and that nothing else reads the port; then reset the board.",
@@ -197,7 +219,7 @@ class Session:
         except _Silent as error:
             raise error.link_error from error
         except BadReply as error:
-            raise LinkError(
+            raise self.link.explain() or LinkError(
                 f"The {self.link.name} device did not answer '{_shown(request)}' as it should.", str(error)
             ) from error
 
@@ -229,6 +251,8 @@ class Session:
                     raise LinkError(
                         f"The firmware on the {self.link.name} device faulted.", line, "Look the address up in the ELF."
                     )
+                if line == protocol.GREETING and self._identity:
+                    raise self.link.explain() or self._restarted("It greeted as after power-up.")
                 if wanted(line):
                     return lines
                 deadline = time.monotonic() + line_s
@@ -253,7 +277,16 @@ class Session:
         self._until(lambda line: line == protocol.READY, min(1.0, self.limits.reply_s))
         self._flush()
 
+    def _restarted(self, evidence: str) -> LinkError:
+        return LinkError(
+            f"The {self.link.name} device restarted in the middle of its work; nothing that it said counts.",
+            evidence,
+            "Look at its supply and its cable, and begin again.",
+        )
+
     def _silent(self, request: str, seconds: float, heard: Sequence[str]) -> LinkError:
+        if known := self.link.explain():
+            return known
         came = f"It sent instead: {' | '.join(heard[-3:])[-300:]!r}." if heard else "Nothing came."
         return LinkError(
             f"The {self.link.name} device did not answer '{request}' within {seconds:g} s.",
