@@ -50,7 +50,7 @@ STAGES = (
     ("schedule", "tuned"),
     ("pipeline",),
     ("render",),
-    ("elf_sizes", "toolchain", "compiler_output", "pio", "hostbuild", "build", "trial_link", "vendor"),
+    ("elf_sizes", "toolchain", "compiler_output", "processes", "pio", "hostbuild", "build", "trial_link", "vendor"),
     ("link", "run"),
     ("code_size", "fit"),
     ("host_model", "trace", "bench", "doctor", "verify", "tune"),

@@ -129,10 +129,11 @@ class Virtual(_Strict):
 
 
 class Qemu(_Strict):
-    """Served by `qemu-system-arm -machine <machine>`, with the firmware's port of that name."""
+    """Served by QEMU's `-machine <machine>` with further `options`, and by the firmware's port of that name."""
 
     machine: Text
     port: Text
+    options: tuple[Text, ...] = ()
 
 
 class Renode(_Strict):
@@ -150,7 +151,7 @@ class Simulators(_Strict):
 
 class Board(_Strict):
     """All that mcuml knows about a board. `verified` is the furthest that this file was tried: "rendered" (its
-    PlatformIO project renders), "compiled" (firmware linked for it), "simulated" (ran on the virtual board with the
+    PlatformIO project renders), "compiled" (firmware linked for it), "simulated" (ran on a simulator with the
     outputs of the oracle), "hardware" (ran on the board itself). `cycle_error`: how far latencies estimated for it were from
     measured ones (docs/CYCLES.md). `bare`: the firmware's port for the real board without any framework. `ports`: what the
     firmware's port of that name has to know about this board, as definitions (NAME=value) of the preprocessor."""

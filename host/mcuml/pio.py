@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from mcuml import processes
 from mcuml.assets import cache_folder
 
 # Below the project: PlatformIO rewrites its records of a platform while it runs, so that two runs in one folder read halves.
@@ -92,27 +91,15 @@ def check_config(folder: Path) -> list[str]:
 def call(command: list[str], folder: Path, env: dict[str, str]) -> tuple[int, str]:
     """Run a command to its end: (exit status, stdout and stderr together). It gets a process group of its own; on any
     exception, Ctrl-C above all, the whole group is killed and waited for."""
-    windows = sys.platform == "win32"
-    process = subprocess.Popen(
-        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, encoding="utf-8", errors="replace", start_new_session=not windows,
-        creationflags=0x200 if windows else 0,  # CREATE_NEW_PROCESS_GROUP
-    )  # fmt: skip
+    process = processes.start(
+        command, folder, env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace"
+    )
     try:
         output, _ = process.communicate()
     except BaseException:
-        _kill_group(process)
+        processes.kill(process)
         raise
     return process.returncode, output
-
-
-def _kill_group(process: subprocess.Popen[str]) -> None:
-    if sys.platform == "win32":
-        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
-    else:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def write_if_changed(path: Path, text: str) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # it needs the simulator, which most tables do not
     from mcuml.tune import Tried
 
 SHADES = " ░▒▓█"
-LINKS = {"virtual": "virtual board", "serial": "real board"}
+LINKS = {"virtual": "virtual board", "serial": "real board", "qemu": "QEMU machine", "renode": "Renode machine"}
 
 
 def shape(dims: Sequence[int]) -> str:
@@ -49,6 +49,9 @@ def summary(run: Result) -> Rows:
     ]
     if run.latency:
         rows += _latency(run.latency, run.cycles_per_mac)
+    elif run.instructions:
+        rows.append(("instructions", f"[bold]{run.instructions.count:,}[/] per inference; no latency: a {where} knows no cycles"))
+        rows.append(("", f"[dim]{escape(run.instructions.method)}[/]"))
     elif run.link == "virtual":
         rows.append(("latency", f"not estimated: mcuml has no cycle model of a {run.board.core}"))
     if run.memory:

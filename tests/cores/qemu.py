@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mcuml import toolchain
 from mcuml.cores import CORES
+from mcuml.link.qemu import PROGRAMS, Program
 from ops.builds import link
 from ops.harness import Case
 
@@ -19,11 +20,10 @@ LIMIT_S = 120
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine of QEMU. package: Debian's; first: where the core starts; code, data: where its memories begin; size: bytes of
+    """A machine of QEMU. first: where the core starts; code, data: where its memories begin; size: bytes of
     the second."""
 
-    program: str
-    package: str
+    program: Program
     title: str
     options: tuple[str, ...]
     first: int
@@ -33,7 +33,7 @@ class Machine:
 
 
 def _arm(title: str, *options: str, first: int = 0, code: int = 0x1000, data: int = 0x20000000, size: int = 4 << 20) -> Machine:
-    return Machine("qemu-system-arm", "qemu-system-arm", title, ("-machine", title, *options), first, code, data, size)
+    return Machine(PROGRAMS["arm"], title, ("-machine", title, *options), first, code, data, size)
 
 
 # The micro:bit has 256 KB of flash and 16 KB of RAM; the models of a test together need more.
@@ -45,10 +45,10 @@ MACHINES = {
     "cortex-m7": _arm("mps2-an500"),
     "cortex-m33": _arm("mps2-an505", first=0x10000000, code=0x10001000, data=0x38000000),
     "cortex-m55": _arm("mps3-an547", code=0x01000000, data=0x21000000, size=2 << 20),
-    "rv32imc": Machine("qemu-system-riscv32", "qemu-system-misc", "virt",
+    "rv32imc": Machine(PROGRAMS["riscv"], "virt",
                        ("-machine", "virt", "-bios", "none", "-cpu", "rv32,a=off,f=off,d=off"),
                        0x80000000, 0x80001000, 0x80800000, 4 << 20),
-    "aarch64": Machine("qemu-aarch64", "qemu-user", "user mode", (), 0x400000, 0x401000, 0x800000, 4 << 20),
+    "aarch64": Machine(PROGRAMS["aarch64"], "user mode", (), 0x400000, 0x401000, 0x800000, 4 << 20),
 }  # fmt: skip
 SCRIPT = """SECTIONS
 {{
@@ -70,9 +70,8 @@ def missing(core: str) -> str:
     machine = MACHINES.get(core)
     if machine is None:
         return f"QEMU has no machine for {CORES[core].title} here."
-    if shutil.which(machine.program):
-        return ""
-    return f"{machine.program} is not on PATH. On Debian and Ubuntu: apt install {machine.package}"
+    brings = machine.program.missing
+    return brings and f"{machine.program.name} is not on PATH. {brings}"
 
 
 def run(core: str, cases: Sequence[Case], compiler: str = "") -> list[list[list[bytes]]]:
@@ -88,15 +87,15 @@ def run(core: str, cases: Sequence[Case], compiler: str = "") -> list[list[list[
         (folder / "in.bin").write_bytes(b"".join(v.tobytes() for c in cases for sample in c.inputs for v in sample))
         elf = link(tools, cases, folder, "semihosting.c", "-I.", "-Wl,--entry=core_start")
         done = subprocess.run(_command(machine, elf), cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-        assert done.returncode == 0, f"{machine.program} ended with {done.returncode}: {done.stderr[-500:]}"
+        assert done.returncode == 0, f"{machine.program.name} ended with {done.returncode}: {done.stderr[-500:]}"
         return _parted((folder / "out.bin").read_bytes(), cases)
 
 
 def _command(machine: Machine, elf: Path) -> list[str]:
-    if machine.program == "qemu-aarch64":
-        return [machine.program, elf.name]
+    if machine.program == PROGRAMS["aarch64"]:
+        return [machine.program.name, elf.name]
     quiet = ("-nodefaults", "-nographic", "-monitor", "none", "-serial", "none")
-    return [machine.program, *machine.options, *quiet, "-semihosting-config", "enable=on,target=native", "-kernel", elf.name]
+    return [machine.program.name, *machine.options, *quiet, "-semihosting-config", "enable=on,target=native", "-kernel", elf.name]
 
 
 def _sizes(case: Case) -> tuple[list[int], list[int]]:

@@ -23,6 +23,7 @@ def bench(
         int, typer.Option(metavar="N", min=1, help="Counted inferences, each on another sample; the median counts.")
     ] = 1,
     json: Annotated[str, typer.Option("--json", metavar="FILE", help="Write the Result there; '-' prints it alone.")] = "",
+    link: Annotated[str, typer.Option(metavar="LINK", help="Where it runs: virtual, qemu or renode.")] = "virtual",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table: only errors and --json.")] = False,
     optimize: Optimize = "balanced",
     tuned: TunedFile = None,
@@ -37,6 +38,7 @@ def bench(
     from mcuml.cli._defaults import default_board
     from mcuml.cli._oracle import MISSING, find_oracle
     from mcuml.errors import CheckError, RequestError
+    from mcuml.run.device import link_name
 
     if samples != "all" and not (samples.isdecimal() and int(samples)):
         raise RequestError(f"--samples is '{samples}'.", "", "Give a number of at least 1, or 'all'.")
@@ -44,7 +46,15 @@ def bench(
         results.check_place(Path(json))
     count = None if samples == "all" else int(samples)
     request = procedure.Request(
-        model, load(board or default_board()), data, labels, count, board_samples, runs, ("mcuml", *sys.argv[1:])
+        model,
+        load(board or default_board()),
+        data,
+        labels,
+        count,
+        board_samples,
+        runs,
+        ("mcuml", *sys.argv[1:]),
+        link=link_name(link),
     )
     with stages(quiet) as progress:
         progress("read the model and plan its memory")

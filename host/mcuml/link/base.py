@@ -38,6 +38,10 @@ class Link(ABC):
     def close(self) -> None:
         """Release the device; again is harmless."""
 
+    def instructions(self, ticks: int) -> int:
+        """What `ticks` of the device's counter are in instructions, where `kind` is "instructions"."""
+        return ticks
+
     def describe(self) -> str:
         """What the link can tell about a device that went silent: "" when nothing."""
         return ""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from mcuml.board import Board
 from mcuml.build import Image
 from mcuml.errors import RequestError
+from mcuml.link import qemu
 from mcuml.link.base import Link
 from mcuml.link.serial.line import SerialLink
 from mcuml.link.virtual import VirtualBoard, check_simulated
@@ -49,10 +50,11 @@ def _serial(image: Image, port: str, _count: bool, _waits: bool) -> Link:
     return SerialLink(port, image.board)
 
 
+# Simulators that count instructions have Link.kind "instructions": no latency is told of them.
 WAYS: dict[str, Way] = {
     "virtual": Way(check_simulated, _virtual_port, _virtual),
     "serial": Way(_any, _hardware_port, _serial),
-    # A simulator that counts instructions is one more row here; its Link.kind is "instructions", and no latency is told.
+    "qemu": Way(qemu.check, lambda board: qemu.machine(board).port, lambda image, *_: qemu.Qemu(image.elf, image.board)),
 }
 
 
@@ -61,6 +63,12 @@ def way(link: str) -> Way:
     if link not in WAYS:
         raise RequestError(f"There is no link '{link}'.", f"There are: {', '.join(WAYS)}.")
     return WAYS[link]
+
+
+def link_name(text: str) -> LinkName:
+    """`text` as the name of a link that there is. Raises RequestError."""
+    way(text)
+    return cast(LinkName, text)
 
 
 @contextmanager

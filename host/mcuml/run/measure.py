@@ -47,7 +47,9 @@ def of_counter(session: Session, image: Image, plan: Plan, data: Dataset, count:
     session.load_input(*data.raw(0))
     counted = session.infer(runs)
     outputs = outputs_in(session, plan, data, count, progress)
-    told = results.Instructions(count=counted.cycles, runs=list(counted.runs), method=INSTRUCTIONS)
+    inferences = [session.link.instructions(ticks) for ticks in counted.runs]
+    median = session.link.instructions(counted.cycles)
+    told = results.Instructions(count=median, runs=inferences, method=INSTRUCTIONS)
     return Figures(memory_part(image, plan, session.memory().stack_used), outputs, instructions=told)
 
 

@@ -15,6 +15,7 @@ from mcuml.run import protocol
 from mcuml.run.protocol import BadReply, Identity, Memory
 
 T = TypeVar("T")
+SIMULATORS = ("virtual", "qemu", "renode")  # links without a cable
 MAX_LINE = 1 << 16  # longest reply line that is believed; more is noise
 
 
@@ -209,7 +210,9 @@ class Session:
         raise self.link.explain() or LinkError(
             f"The {self.link.name} device did not answer '{_shown(request)}' as it should, {self.limits.attempts} times.",
             f"Last: {reason}",
-            "Check cable, baud rate and that nothing else reads the port; then reset the board.",
+            ""
+            if self.link.name in SIMULATORS
+            else "Check cable, baud rate and that nothing else reads the port; then reset the board.",
         ) from reason
 
     def _once(self, request: bytes, decode: Callable[[list[str]], T], line_s: float | None = None) -> T:
@@ -291,7 +294,7 @@ class Session:
         return LinkError(
             f"The {self.link.name} device did not answer '{request}' within {seconds:g} s.",
             "\n".join(part for part in (came, self.link.describe()) if part),
-            "" if self.link.name == "virtual" else "Check cable, port and baud rate; press the board's reset button.",
+            "" if self.link.name in SIMULATORS else "Check cable, port and baud rate; press the board's reset button.",
         )
 
 
