@@ -71,7 +71,7 @@ def test_a_wrong_file_is_told(write, old, new, words):
 
 @pytest.mark.parametrize(
     "name, evidence",
-    [("nano33bel", "Did you mean nano33ble"), ("NUCLEO_L4R5ZI", "nucleo_l4r5zi"), ("quark", "The boards are disco_f746ng, ")],
+    [("nano33bel", "Did you mean nano33ble"), ("NUCLEO_L4R5ZI", "nucleo_l4r5zi"), ("quark", "The boards are bluepill_f103c8, ")],
 )
 def test_an_unknown_name_is_told(name, evidence):
     with pytest.raises(RequestError, match=f"There is no board '{name}'") as caught:

@@ -114,6 +114,15 @@ class Serial(_Strict):
     reappears: bool = False
 
 
+class Uf2(_Strict):
+    """A bootloader that shows itself as a drive, to which a .uf2 file is copied. volume: the drive's label, empty where it was
+    not looked up; family: what the file must say it is for; enter: what a person does to get there."""
+
+    volume: str = ""
+    family: Annotated[int, Field(ge=0, le=0xFFFF_FFFF)]
+    enter: Text
+
+
 class Energy(_Strict):
     """Supply voltage and current of the running core, from `source`."""
 
@@ -167,6 +176,7 @@ class Board(_Strict):
     platformio: PlatformIO = PlatformIO()
     usb: tuple[Usb, ...] = ()
     serial: Serial = Serial()
+    uf2: Uf2 | None = None
     energy: Energy | None = None
     simulators: Simulators = Simulators()
     bare: str = ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcuml import __version__, pio
+from mcuml.assets import cache_folder
 from mcuml.board import Board
 from mcuml.build import BUILD_HEADER, build_header, drop_strangers, firmware_sources, library_json
 from mcuml.compiler_output import explain
@@ -40,8 +41,9 @@ class Project:
         return self.folder / ".pio" / "build" / self.environment / "firmware.elf"
 
 
-def vendor_project(files: Mapping[str, str], board: Board, folder: Path, framework: str = "") -> Project:
-    """Write to `folder` the PlatformIO project of `files` (those of bench.firmware_files) for the real `board`.
+def vendor_project(files: Mapping[str, str], board: Board, folder: Path | None = None, framework: str = "") -> Project:
+    """Write to `folder` (None: one of its own in mcuml's cache) the PlatformIO project of `files`, those of
+    bench.firmware_files, for the real `board`.
 
     framework: one of board.platformio.frameworks ("" = the first, which the board's file recommends). The project has one
     environment, named as the board: `pio run` there builds .pio/build/<board>/firmware.elf, `pio run -t upload
@@ -55,7 +57,7 @@ def vendor_project(files: Mapping[str, str], board: Board, folder: Path, framewo
     project = vendor_files(files, board, framework)
     build = hashlib.sha256(repr(sorted(project.items())).encode()).hexdigest()[:16]
     project[BUILD_HEADER] = build_header(framework, build)
-    folder = folder.resolve()
+    folder = (folder or cache_folder() / "builds" / f"{board.name}-{framework}-{build}").resolve()
     try:
         for name, text in project.items():
             pio.write_if_changed(folder / name, text)

@@ -1,6 +1,6 @@
 /* STM32Cube's HAL on the families F1, F4, F7, H7 and L4, at MCUML_CLOCK_HZ with MCUML_WAIT_STATES. The board's file says
- * PORT_UART (LPUART1), PORT_TX_PORT and PORT_TX_PIN (G and 7), PORT_RX_PORT, PORT_RX_PIN, PORT_AF (8) and, for energy meters,
- * PORT_TRIGGER_PORT and PORT_TRIGGER_PIN. */
+ * PORT_UART (LPUART1), PORT_UART_CLOCK (the HAL's macro that starts its clock), PORT_TX_PORT and PORT_TX_PIN (G and 7),
+ * PORT_RX_PORT, PORT_RX_PIN, PORT_AF (8) and, for energy meters, PORT_TRIGGER_PORT and PORT_TRIGGER_PIN. */
 #include "../../port.h"
 
 #include "../../counter.h"
@@ -24,7 +24,6 @@
 #define EXPANDED(a, b, c) JOIN(a, b, c)
 #define GPIO(port) EXPANDED(GPIO, port, )
 #define GPIO_CLOCK(port) EXPANDED(__HAL_RCC_GPIO, port, _CLK_ENABLE)()
-#define UART_CLOCK() EXPANDED(__HAL_RCC_, PORT_UART, _CLK_ENABLE)()
 #define PIN(number) ((uint16_t)(1u << (number)))
 #define MHZ (MCUML_CLOCK_HZ / 1000000u)
 
@@ -146,7 +145,7 @@ static void start_uart(void)
 #endif
     GPIO_CLOCK(PORT_TX_PORT);
     GPIO_CLOCK(PORT_RX_PORT);
-    UART_CLOCK();
+    PORT_UART_CLOCK();
     start_pin(GPIO(PORT_TX_PORT), PIN(PORT_TX_PIN), GPIO_MODE_AF_PP);
 #if defined(STM32F1)
     start_pin(GPIO(PORT_RX_PORT), PIN(PORT_RX_PIN), GPIO_MODE_INPUT);

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mcuml.board import Board
     from mcuml.build import Image
     from mcuml.plan import Plan
 
@@ -18,9 +19,10 @@ def firmware(
     tuned: Path | None = None,
     suite: str = "",
     energy: bool = False,
+    bare: bool = False,
 ) -> "tuple[Plan, Image]":
     """Build for `board` ("": the default one) in `folder` (None: in the cache). `simulated` asks for a simulator as well; `suite`
-    and `energy` for a device of that MLPerf Tiny test, in that mode."""
+    and `energy` for a device of that MLPerf Tiny test, in that mode; `bare` for the board itself, without a framework."""
     from mcuml import bench, build
     from mcuml.board import load
     from mcuml.cli._console import stages
@@ -34,9 +36,57 @@ def firmware(
     target = load(board or default_board())
     if simulated:
         check_simulated(target)
+    port = _bare_port(target) if bare else "virtual"
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
         plan = prepare(model, optimize, tuned, target.core)
         check_fit(plan, target)
         progress("build")
-        return plan, build.build_firmware(bench.firmware_files(plan, target, test, energy), target, folder)
+        return plan, build.build_firmware(bench.firmware_files(plan, target, test, energy), target, folder, port=port)
+
+
+def vendors(
+    model: Path,
+    board: str,
+    quiet: bool,
+    folder: Path | None,
+    framework: str,
+    build: bool,
+    optimize: str = "balanced",
+    tuned: Path | None = None,
+    suite: str = "",
+    energy: bool = False,
+) -> Path:
+    """Write the project with the vendor's framework ("": the one that the board's file names first), as firmware() does with
+    its own. With `build` PlatformIO builds it, and the ELF's path is returned, else the folder's."""
+    from mcuml import bench, vendor
+    from mcuml.board import load
+    from mcuml.cli._console import stages
+    from mcuml.cli._defaults import default_board
+    from mcuml.cli._options import prepare
+    from mcuml.fit import check_fit
+    from mcuml.run import suites
+
+    test = suites.find(suite) if suite else None
+    target = load(board or default_board())
+    with stages(quiet) as progress:
+        progress("read the model and plan its memory")
+        plan = prepare(model, optimize, tuned, target.core)
+        check_fit(plan, target)
+        project = vendor.vendor_project(bench.firmware_files(plan, target, test, energy), target, folder, framework)
+        if not build:
+            return project.folder
+        progress("build with PlatformIO, which fetches the vendor's platform the first time")
+        return vendor.vendor_build(project)
+
+
+def _bare_port(board: "Board") -> str:
+    from mcuml.errors import RequestError
+
+    if board.bare:
+        return board.bare
+    raise RequestError(
+        f"{board.name} has no firmware without a framework.",
+        "Its file names no port under `bare`.",
+        f"Leave --framework out, or take {' or '.join(board.platformio.frameworks)}." if board.platformio.frameworks else "",
+    )

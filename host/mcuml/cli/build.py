@@ -20,12 +20,25 @@ def build(
     tuned: TunedFile = None,
     suite: SuiteName = "",
     energy: EnergyMode = False,
+    hardware: Annotated[
+        bool, typer.Option("--hardware", help="For the board itself instead of a simulator, by its vendor's tools.")
+    ] = False,
+    framework: Annotated[
+        str, typer.Option(metavar="NAME", help="--hardware with arduino, espidf or stm32cube; bare is without any framework.")
+    ] = "",
+    project: Annotated[
+        bool, typer.Option("--project", help="With --hardware: write the PlatformIO project, print its folder, build nothing.")
+    ] = False,
 ) -> None:
-    """Link firmware for a board and print where the ELF is. An unchanged build starts no compiler."""
+    """Link firmware for a board and print where the ELF is. An unchanged build starts no compiler. With --hardware it can be
+    flashed: mcuml flash, or `pio run -t upload` in the folder of its project."""
     from mcuml.cli._console import tell
-    from mcuml.cli._firmware import firmware
+    from mcuml.cli._firmware import firmware, vendors
 
-    plan, image = firmware(model, board, quiet, output, False, optimize, tuned, suite, energy)
+    if (hardware or framework or project) and framework != "bare":
+        print(vendors(model, board, quiet, output, framework, not project, optimize, tuned, suite, energy))
+        return
+    plan, image = firmware(model, board, quiet, output, False, optimize, tuned, suite, energy, framework == "bare")
     print(image.elf)
     if not quiet:
         told = "unchanged" if image.cached else "built"
