@@ -96,7 +96,7 @@ class VirtualBoard(Link):
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            self._slice(left if self._count else min(left, SLICE_S))
+            self._slice(left if self._counters else min(left, SLICE_S))
             if self._idle and not self._rx and not self._tx:
                 return b""  # nothing more will come: the device waits for us
         if self._tx:
@@ -176,15 +176,18 @@ class VirtualBoard(Link):
         for first, last in filter(None, map(self.program.span, PORT)):
             uc.hook_add(unicorn.UC_HOOK_CODE, self._in_port, begin=first, end=last)
         uc.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)
-        if self._count:
-            uc.hook_add(unicorn.UC_HOOK_BLOCK, self._counter())
-        if self._waits:
-            load, end = self._loads.append, self.board.flash.origin + self.board.flash.size - 1
-            uc.hook_add(
-                unicorn.UC_HOOK_MEM_READ, lambda _uc, _kind, address, *_: load(address), begin=self.board.flash.origin, end=end
-            )
+        self._counters = self._hook_counters() if self._count else []
         for function in self._watched:
             self._watch(function)
+
+    def _hook_counters(self) -> list[Any]:
+        """Count from now on; the hooks, for who wants to run free for a while."""
+        uc, flash = self._uc, self.board.flash
+        hooks = [uc.hook_add(unicorn.UC_HOOK_BLOCK, self._counter())]
+        if self._waits:
+            load, end = self._loads.append, flash.origin + flash.size - 1
+            hooks.append(uc.hook_add(unicorn.UC_HOOK_MEM_READ, lambda _uc, _kind, at, *_: load(at), begin=flash.origin, end=end))
+        return hooks
 
     def _counter(self) -> Callable[..., None]:
         """The hook that counts each block before it runs. The one at which a slice ends is put off and entered again by the next
