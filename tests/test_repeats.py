@@ -18,7 +18,8 @@ LOADED = b"db load 16%db " + bytes(range(16)).hex().encode() + b"%"
 def windows(board: type[VirtualBoard], requests: list[bytes], energy: bool = False) -> list[int]:
     """Cycles between the last two edges of each request, in energy mode; else microseconds between its two lap lines."""
     found = []
-    with board(build("virtual", suite=suites.SUITES["kws"], energy=energy), BOARD) as link:
+    link = board(build("virtual", suite=suites.SUITES["kws"], energy=energy), BOARD)
+    with link:
         replies(link, b"")
         replies(link, LOADED, 2)
         for request in requests:

@@ -17,6 +17,7 @@ from mcuml.fit import check_fit
 from mcuml.graph import Graph, shown
 from mcuml.host_model import HostModel
 from mcuml.hostbuild import host_library
+from mcuml.instruments.figures import estimate
 from mcuml.link.virtual import counts_cycles
 from mcuml.plan import Plan
 from mcuml.render import render_model
@@ -128,6 +129,7 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
             verify=verify,
             accuracy=_accuracy(data, outputs, host, expected),
             toolchain=dict(image.toolchain),
+            energy=estimate(board, latency.ms) if latency else None,
             anchors=(_anchors(graph, board, latency) if latency else None) or None,
         ),
         data,

@@ -126,8 +126,9 @@ def _bin_files(path: Path, tensors: Sequence[Tensor], limit: int | None) -> tupl
         raise RequestError(
             f"{path} holds one file per sample; the model has {len(tensors)} inputs.", "", "Give a .npz file instead."
         )
-    tensor, rows, values = tensors[0], [], []
-    for name, size, read in _members(path, limit):
+    tensor, labels, values = tensors[0], [], []
+    for row, size, read in members(path, limit):
+        name = row[0]
         if size != tensor.bytes:
             raise RequestError(
                 f"{name} in {path} has {size:,} bytes; the model's input '{tensor.name}' takes {tensor.bytes:,}.",
@@ -135,9 +136,8 @@ def _bin_files(path: Path, tensors: Sequence[Tensor], limit: int | None) -> tupl
                 "Give data prepared for this model.",
             )
         values.append(np.frombuffer(read, tensor.dtype).reshape(tensor.shape))
-        rows.append(name)
-    labels = np.array([label for _, label in _label_rows(_labels_text(path), path)][: len(rows)])
-    return [np.stack(values) if values else np.empty((0, *tensor.shape), tensor.dtype)], labels
+        labels.append(int(row[2]))
+    return [np.stack(values) if values else np.empty((0, *tensor.shape), tensor.dtype)], np.array(labels)
 
 
 def _labels_text(path: Path) -> str:
@@ -154,27 +154,28 @@ def _labels_text(path: Path) -> str:
         ) from error
 
 
-def _members(path: Path, limit: int | None) -> Iterator[tuple[str, int, bytes]]:
-    """(name, size, bytes) of the files that y_labels.csv lists, in its order."""
-    names = [name for name, _ in _label_rows(_labels_text(path), path)][:limit]
+def members(path: Path, limit: int | None = None) -> Iterator[tuple[list[str], int, bytes]]:
+    """(row, size, bytes) of the files that y_labels.csv in the folder or zip `path` lists, in its order; a row's fields are the
+    file's name, the number of classes and the class, perhaps more. Raises RequestError."""
+    rows = _label_rows(_labels_text(path), path)[:limit]
     try:
         if path.is_dir():
-            for name in names:
-                content = (path / name).read_bytes()
-                yield name, len(content), content
+            for row in rows:
+                content = (path / row[0]).read_bytes()
+                yield row, len(content), content
         else:
             with zipfile.ZipFile(path) as archive:
-                for name in names:
-                    info = archive.getinfo(name)
+                for row in rows:
+                    info = archive.getinfo(row[0])
                     # A size that is wrong anyway is not worth unpacking, however large it claims to be.
-                    yield name, info.file_size, archive.read(info) if info.file_size <= 1 << 26 else b""
+                    yield row, info.file_size, archive.read(info) if info.file_size <= 1 << 26 else b""
     except (OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise RequestError(
             f"{path}: a file that {LABELS_FILE} lists cannot be read.", f"{type(error).__name__}: {error}", ""
         ) from error
 
 
-def _label_rows(text: str, path: Path) -> list[tuple[str, int]]:
+def _label_rows(text: str, path: Path) -> list[list[str]]:
     rows = []
     for number, row in enumerate(csv.reader(io.StringIO(text)), 1):
         if not row:
@@ -183,7 +184,7 @@ def _label_rows(text: str, path: Path) -> list[tuple[str, int]]:
             raise RequestError(
                 f"{path}: line {number} of the labels is '{','.join(row)}'.", "", "Rows are: file,number of classes,class"
             )
-        rows.append((row[0].strip(), int(row[2])))
+        rows.append([field.strip() for field in row])
     return rows
 
 

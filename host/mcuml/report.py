@@ -60,6 +60,9 @@ def summary(run: Result) -> Rows:
         rows += [("verify", line) if n == 0 else ("", line) for n, line in enumerate(verdict(run.verify, where))]
     if run.accuracy:
         rows += _accuracy(run.accuracy, where)
+    if run.energy:
+        rows.append(("energy", f"[bold]{run.energy.uj:,.1f} uJ {run.energy.kind}[/] per inference"))
+        rows.append(("", f"[dim]{escape(run.energy.source)}[/]"))
     if run.toolchain and "name" in run.toolchain:
         rows.append(("compiler", f"[dim]{escape(' '.join(str(run.toolchain.get(k, '')) for k in ('name', 'version')))}[/]"))
     return rows

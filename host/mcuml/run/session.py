@@ -45,15 +45,6 @@ class Measurement:
         return sorted(self.runs)[(len(self.runs) - 1) // 2]
 
 
-@dataclass(frozen=True)
-class MlperfRun:
-    """What MLPerf Tiny's `infer` reports: microseconds of the whole window, and the scores."""
-
-    iterations: int
-    window_us: int
-    scores: tuple[float, ...]
-
-
 class Session:
     """A conversation with one device over `link`. All methods raise LinkError when the device does not answer as it should."""
 
@@ -167,31 +158,6 @@ class Session:
         crc, inferences = self._ask(protocol.command("mcuml", "crc"), lambda lines: protocol.state(_only(lines)))
         if crc != self._input_crc or not inferences:
             raise self.link.explain() or self._restarted(f"Its input has CRC {crc:08x} instead of {self._input_crc:08x}.")
-
-    # -- MLPerf Tiny's own commands --------------------------------------------------------------------------------------
-
-    def mlperf_load(self, data: bytes) -> None:
-        """Load the input as the official runner does: `db load N`, then 31 bytes at a time."""
-        self._input_crc = None
-        self._ask(
-            protocol.command("db", "load", len(data)), lambda lines: _same(_only(lines), f"m-[Expecting {len(data)} bytes]")
-        )
-        for start in range(0, len(data), protocol.MLPERF_LOAD_BYTES):
-            part = data[start : start + protocol.MLPERF_LOAD_BYTES]
-            wanted = ["m-load-done"] if start + len(part) == len(data) else []
-            self._once(protocol.command("db", part.hex()), lambda lines, wanted=wanted: _same(lines, wanted))  # type: ignore[misc]
-
-    def mlperf_infer(self, iterations: int, warmups: int) -> MlperfRun:
-        """`infer N W`: the window between the two timestamps, and the scores."""
-
-        def decode(lines: list[str]) -> MlperfRun:
-            laps = [line.removeprefix("m-lap-us-") for line in lines if line.startswith("m-lap-us-")]
-            if len(laps) != 2 or not all(lap.isdecimal() for lap in laps) or "m-infer-done" not in lines:
-                raise BadReply(f"expected two m-lap-us- lines and m-infer-done, got {lines!r}")
-            window = (int(laps[1]) - int(laps[0])) % (1 << 32)  # the device's microseconds wrap after 71 minutes
-            return MlperfRun(iterations, window, tuple(protocol.results(lines[-1])))
-
-        return self._once(protocol.command("infer", iterations, warmups), decode, self.limits.run_s * (iterations + warmups))
 
     # -- exchange ------------------------------------------------------------------------------------------------------
 

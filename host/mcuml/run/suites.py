@@ -33,6 +33,10 @@ class Suite:
     target: float
     stride: int = 0
 
+    def rate(self, energy: bool) -> int:
+        """Baud of the line in that mode."""
+        return ENERGY_BAUD if energy else self.baud
+
     @property
     def bytes(self) -> int:
         """Bytes of one `db` load."""
