@@ -21,6 +21,7 @@ AIM_S = 10.2  # what is aimed at when a window was too short: a later one may ru
 RAISES = 4  # times that N is raised before the device is said to have no steady speed
 FIRST_S = 120.0  # limit of the first window, whose length nobody knows
 SLACK, LEAST_S = 3.0, 30.0  # limit of the others: times what is expected, and never less
+METER_S = 0.001  # the finest that a meter's window can be told
 COUNT_LIMIT = 10_000_000  # inferences of a window; a device that needs more has a clock that stands still
 
 Say = Callable[[str], None]  # one line of the log
@@ -73,7 +74,7 @@ def windows(
         load(device, suite, sample, say, verify)
         for _ in range(RAISES + 1):
             window = _one(device, sample, count, warmups, meter, each)
-            each = window.seconds / count
+            each = max(window.seconds, METER_S if meter else 0.0) / count
             if window.seconds >= WINDOW_S:
                 break
             raised = math.ceil(AIM_S / each) if each else COUNT_LIMIT + 1
