@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import unicorn
-from unicorn import arm_const as uc_arm
-
-from mcuml.link.virtual import TRIGGER, UART_DATA, VirtualBoard
+from mcuml.link.virtual import TRIGGER, UART_DATA, VirtualBoard, register
 
 INFERENCE, INPUT = "device_infer", "device_buffer"  # the firmware's functions: one inference; who writes the input asks here
 
@@ -28,21 +25,20 @@ class RepeatingBoard(VirtualBoard):
         self._entered: int | None = None  # cycles at the last inference's begin, where nothing was sent since
         self._repeating: set[int] = set()  # return addresses of the calls that repeat
         for name, then in ((INFERENCE, self._inference), (INPUT, self._new_input)):
-            address = self.program.symbols.get(name)
-            if self._count and address is not None:
-                self._uc.hook_add(unicorn.UC_HOOK_CODE, then, begin=address & ~1, end=address & ~1)
+            if self._count and name in self.program.symbols:
+                self._at_entry(name, then)
 
-    def _new_input(self, *_: Any) -> None:
+    def _new_input(self, _uc: Any) -> None:
         self._cost_of_one = self._entered = None
 
-    def _inference(self, uc: Any, *_: Any) -> None:
+    def _inference(self, uc: Any) -> None:
         if self._arriving:  # the instruction at which the switch stopped the core, once more
             self._arriving = False
             return
         if self._free:
             self._cycles += self._cost_of_one or 0
             return
-        caller, now = uc.reg_read(uc_arm.UC_ARM_REG_LR), self.cycles
+        caller, now = register(uc, "lr"), self.cycles
         if self._entered is not None:
             self._cost_of_one = now - self._entered
             self._repeating.add(caller)

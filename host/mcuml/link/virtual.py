@@ -203,12 +203,13 @@ class VirtualBoard(Link):
         return enter
 
     def _watch(self, function: str) -> None:
-        address, then = self.program.symbols[function] & ~1, self._watched[function]
+        then = self._watched[function]
+        self._at_entry(function, lambda uc: then(register(uc, "r0")))
 
-        def entered(uc: Any, *_: Any) -> None:
-            then(uc.reg_read(_REGISTERS["r0"]))
-
-        self._uc.hook_add(unicorn.UC_HOOK_CODE, entered, begin=address, end=address)
+    def _at_entry(self, function: str, then: Callable[[Any], None]) -> None:
+        """Call `then(core)` before the first instruction of `function`, each time."""
+        address = self.program.symbols[function] & ~1
+        self._uc.hook_add(unicorn.UC_HOOK_CODE, lambda uc, *_: then(uc), begin=address, end=address)
 
     def _slice(self, seconds: float) -> None:
         self._idle = False
@@ -319,6 +320,11 @@ class VirtualBoard(Link):
         with contextlib.suppress(unicorn.UcError):
             return int.from_bytes(self._uc.mem_read(address, 4), "little")
         raise LinkError(f"{self.program.path.name} has no vector table at {address:#x}.", "", "Build it again: mcuml build")
+
+
+def register(core: Any, name: str) -> int:
+    """What the register r0 to r12, sp, lr or pc holds."""
+    return int(core.reg_read(_REGISTERS[name]))
 
 
 def _pages(size: int) -> int:
