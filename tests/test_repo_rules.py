@@ -54,7 +54,7 @@ STAGES = (
     ("link", "run", "instruments"),
     ("code_size", "fit"),
     ("host_model", "trace", "bench", "doctor", "verify", "tune", "mlperf"),
-    ("tables", "report", "layer_report", "fit_report"),
+    ("tables", "report", "layer_report", "fit_report", "port_report"),
     ("cli", "__main__"),
 )
 SIDE = ("reference", "reference_worker", "optimize", "search")  # hang off the side: only cli (and tests) import them
@@ -76,7 +76,7 @@ USERS = {  # library -> the modules (or packages) that may import it
     "PIL": ("optimize.images",),
     "h5py": ("optimize.sources", "optimize.stored"),
     "typer": ("cli",),
-    "rich": ("tables", "report", "layer_report", "fit_report", "cli"),
+    "rich": ("tables", "report", "layer_report", "fit_report", "port_report", "cli"),
 }
 LONGEST_FILE = 350
 

@@ -21,9 +21,10 @@ from mcuml.instruments.figures import estimate
 from mcuml.link.virtual import counts_cycles
 from mcuml.plan import Plan
 from mcuml.render import render_model
-from mcuml.run import device, suites
+from mcuml.run import device, flash, suites
 from mcuml.run.firmware import config_header
 from mcuml.run.measure import Figures, Progress, Samples, measure, of_counter, of_virtual, on_board, tensors
+from mcuml.run.on_hardware import of_board
 from mcuml.run.suites import Suite
 
 __all__ = ["Bench", "Oracle", "Progress", "Request", "Samples", "bench", "measure", "on_board"]
@@ -33,8 +34,9 @@ TOLERANCE = 1e-5  # of float outputs, relative to max(1, |expected|)
 @dataclass(frozen=True)
 class Request:
     """What to bench. `samples`: how many of the data (None: all). `board_samples`: how many of those run on the virtual
-    board; where there are more, all run on a host build of the same C. `runs`: counted inferences, on different samples.
-    `link`: one of run/device.py's ways to a device; `port`: the serial port's name, for those that need one."""
+    board; where there are more, all run on a host build of the same C. `runs`: counted inferences, on different samples; None:
+    one, on hardware as many as a median needs. `link`: one of run/device.py's ways to a device; `port`: the serial port's name
+    ("": found by the board's USB id); `flash`: as run/flash.py's session."""
 
     model: Path
     board: Board
@@ -42,10 +44,11 @@ class Request:
     labels: Path | None = None
     samples: int | None = 20
     board_samples: int = 20
-    runs: int = 1
+    runs: int | None = None
     command: tuple[str, ...] = ()
     link: device.LinkName = "virtual"
     port: str = ""
+    flash: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,7 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
 
     Raises FitError before any compiler runs, RequestError for data that does not match, BuildError, LinkError."""
     graph, board = plan.graph, request.board
-    way = device.way(request.link)
-    way.check(board)
+    device.way(request.link).check(board)
     check_fit(plan, board)
     inputs = [graph.tensors[t] for t in graph.inputs]
     if request.data is None:
@@ -94,15 +96,7 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
         data = dataset.load(request.data, inputs, request.labels, request.samples)
     _check_labels(data, graph)
     files = firmware_files(plan, board)
-    progress("build")
-    image = build.build_firmware(files, board, port=way.firmware_port(board))
-    cycles = None
-    if request.link == "virtual" and counts_cycles(board):
-        progress("build for the layers' cycles")
-        profiled = build.build_firmware(files, board, profile=True, port=way.firmware_port(board))
-        progress("count the layers' cycles")
-        cycles = device.layer_cycles(profiled, graph.sha256, data.raw(0))
-    figures = _figures(image, plan, data, request, progress)
+    image, cycles, figures = _at_device(files, plan, data, request, progress)
     latency, outputs = figures.latency, figures.outputs
     host = on_host(files, plan, data, progress) if len(data) > len(outputs) else []
     verify = expected = None
@@ -131,17 +125,35 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
             toolchain=dict(image.toolchain),
             energy=estimate(board, latency.ms) if latency else None,
             anchors=(_anchors(graph, board, latency) if latency else None) or None,
+            device=figures.device,
+            warnings=list(figures.warnings) or None,
         ),
         data,
         outputs,
     )
 
 
-def _figures(image: build.Image, plan: Plan, data: Dataset, request: Request, progress: Progress) -> Figures:
-    if request.link == "virtual":
-        return of_virtual(image, plan, data, request.board_samples, request.runs, progress)
-    with device.opened(image, plan.graph.sha256, request.link, request.port) as session:
-        return of_counter(session, image, plan, data, request.board_samples, request.runs, progress)
+def _at_device(
+    files: dict[str, str], plan: Plan, data: Dataset, request: Request, progress: Progress
+) -> tuple[build.Image, Sequence[int] | None, Figures]:
+    """(what was built, the layers' cycles where they were counted, the figures) of the device that `request` asks for."""
+    board, sha256, way = request.board, plan.graph.sha256, device.way(request.link)
+    count, runs, firmware = request.board_samples, request.runs, way.firmware_port(board)
+    if request.link == "serial":
+        with flash.session(files, board, sha256, request.port, request.flash, firmware, progress) as (session, image, port):
+            return image, None, of_board(session, image, port, plan, data, count, runs, progress)
+    progress("build")
+    image = build.build_firmware(files, board, port=firmware)
+    if request.link != "virtual":
+        with device.opened(image, sha256, request.link, request.port) as session:
+            return image, None, of_counter(session, image, plan, data, count, runs or 1, progress)
+    cycles = None
+    if counts_cycles(board):
+        progress("build for the layers' cycles")
+        profiled = build.build_firmware(files, board, profile=True, port=firmware)
+        progress("count the layers' cycles")
+        cycles = device.layer_cycles(profiled, sha256, data.raw(0))
+    return image, cycles, of_virtual(image, plan, data, count, runs or 1, progress)
 
 
 def _check_labels(data: Dataset, graph: Graph) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -49,20 +50,25 @@ def _prepare(core: Path) -> None:
         write_if_changed(folder / name, text)
 
 
+def program() -> list[str]:
+    """The command that PlatformIO is: $MCUML_PLATFORMIO, of words as a shell takes them, else the one installed with mcuml."""
+    return shlex.split(os.environ.get("MCUML_PLATFORMIO", "")) or [sys.executable, "-m", "platformio"]
+
+
 def run(arguments: list[str], folder: Path) -> tuple[int, str]:
     """`pio <arguments>` in `folder`: (exit status, its output). Kills it and all it started when interrupted."""
     core = folder.resolve() / CORE
     _prepare(core)
-    return call([sys.executable, "-m", "platformio", *arguments], folder, environment() | {"PLATFORMIO_CORE_DIR": str(core)})
+    return call([*program(), *arguments], folder, environment() | {"PLATFORMIO_CORE_DIR": str(core)})
 
 
-def run_vendor(arguments: list[str], folder: Path) -> tuple[int, str]:
+def run_vendor(arguments: list[str], folder: Path, limit_s: float | None = None) -> tuple[int, str]:
     """`pio <arguments>` in the `folder` of a project with a vendor's framework: (exit status, its output). The platforms and
     compilers that PlatformIO downloads are kept for all projects in mcuml's cache, or in PLATFORMIO_CORE_DIR where that is set;
-    all of PLATFORMIO_* is the user's."""
+    all of PLATFORMIO_* is the user's. Raises subprocess.TimeoutExpired after `limit_s` seconds."""
     kept = {k: v for k, v in os.environ.items() if k.startswith("PLATFORMIO_")}
     core = {"PLATFORMIO_CORE_DIR": str(cache_folder() / "platformio")}
-    return call([sys.executable, "-m", "platformio", *arguments], folder, environment() | core | kept)
+    return call([*program(), *arguments], folder, environment() | core | kept, limit_s)
 
 
 def options(folder: Path) -> dict[str, Any]:
@@ -88,14 +94,14 @@ def check_config(folder: Path) -> list[str]:
     return [str(warning) for warning in config.warnings]
 
 
-def call(command: list[str], folder: Path, env: dict[str, str]) -> tuple[int, str]:
+def call(command: list[str], folder: Path, env: dict[str, str], limit_s: float | None = None) -> tuple[int, str]:
     """Run a command to its end: (exit status, stdout and stderr together). It gets a process group of its own; on any
     exception, Ctrl-C above all, the whole group is killed and waited for."""
     process = processes.start(
         command, folder, env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace"
     )
     try:
-        output, _ = process.communicate()
+        output, _ = process.communicate(timeout=limit_s)
     except BaseException:
         processes.kill(process)
         raise

@@ -42,7 +42,7 @@ def result(run: Result) -> RenderableType:
 
 
 def summary(run: Result) -> Rows:
-    where = LINKS.get(run.link, run.link)
+    where = _where(run)
     rows = [
         ("model", f"{escape(run.model.name)}  {run.model.scheme}, {run.model.macs:,} MACs, {run.model.bytes:,} bytes"),
         ("board", f"{escape(run.board.name)}  {run.board.core} at {run.board.clock_hz / 1e6:g} MHz ({where})"),
@@ -52,7 +52,7 @@ def summary(run: Result) -> Rows:
     elif run.instructions:
         rows.append(("instructions", f"[bold]{run.instructions.count:,}[/] per inference; no latency: a {where} knows no cycles"))
         rows.append(("", f"[dim]{escape(run.instructions.method)}[/]"))
-    elif run.link == "virtual":
+    elif run.link == "virtual" or (run.device and run.device.simulated):
         rows.append(("latency", f"not estimated: mcuml has no cycle model of a {run.board.core}"))
     if run.memory:
         rows += _memory(run.memory)
@@ -65,7 +65,14 @@ def summary(run: Result) -> Rows:
         rows.append(("", f"[dim]{escape(run.energy.source)}[/]"))
     if run.toolchain and "name" in run.toolchain:
         rows.append(("compiler", f"[dim]{escape(' '.join(str(run.toolchain.get(k, '')) for k in ('name', 'version')))}[/]"))
+    rows += [("[bold yellow]warning[/]", escape(words)) for words in run.warnings or []]
     return rows
+
+
+def _where(run: Result) -> str:
+    if run.device and run.device.simulated:
+        return f"simulated board behind {run.device.port}"
+    return LINKS.get(run.link, run.link)
 
 
 def _latency(held: Latency, per_mac: float | None) -> Rows:
@@ -76,6 +83,8 @@ def _latency(held: Latency, per_mac: float | None) -> Rows:
         )
     ]
     rows.append(("", f"[dim]{escape(held.method)}[/]"))
+    if held.p99_cycles is not None and held.spread is not None:
+        rows.append(("", f"p99 {held.p99_cycles:,} cycles, spread {100 * held.spread:.2f} % over {len(held.runs)} runs"))
     if held.board_cycles:
         rows.append(("", f"[dim]{held.board_cycles:,} cycles with the flash's waits[/]"))
     if held.error:

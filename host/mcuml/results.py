@@ -38,10 +38,19 @@ class BoardPart(_Part):
     clock_hz: int
 
 
+class Wall(_Part):
+    """The same inferences by the device's own time and by the host's clock, in seconds; discrepancy = device / host - 1."""
+
+    device_s: float
+    host_s: float
+    discrepancy: float
+
+
 class Latency(_Part):
     """`cycles` of one model_invoke (median over `runs`), `ms` at the board's clock. `kind` says whether a board's own
     counter gave them or a simulator's cycle model. `board_cycles` are with the flash's wait states, where they are modelled;
-    `ms` then follows from them. `error`: how far an estimate was from what boards need (docs/CYCLES.md)."""
+    `ms` then follows from them. `error`: how far an estimate was from what boards need (docs/CYCLES.md). Of a device on a serial
+    port: `p99_cycles` by nearest rank, `spread` = (slowest - fastest) / median, `warmups` that are not among the runs."""
 
     kind: Literal["measured", "estimated"]
     cycles: int
@@ -50,6 +59,23 @@ class Latency(_Part):
     method: str
     board_cycles: int | None = None
     error: str | None = None
+    p99_cycles: int | None = None
+    spread: float | None = None
+    warmups: int | None = None
+    wall: Wall | None = None
+
+
+class DevicePart(_Part):
+    """A device on a serial port, by what it says of itself: the folder of `firmware`/ports, its `build`, the `mcuml` that made
+    it, what counts its cycles; `simulated` is there where it is no board."""
+
+    port: str
+    usb: str | None = None
+    firmware: str
+    build: str
+    mcuml: str
+    counter: str
+    simulated: bool | None = None
 
 
 class Instructions(_Part):
@@ -146,7 +172,8 @@ class AnchorPart(_Part):
 
 
 class Result(_Part):
-    """`optimize`: what the kernels were chosen by: balanced, speed, size or ram."""
+    """`optimize`: what the kernels were chosen by: balanced, speed, size or ram. `warnings`: sentences about figures that are
+    not to be trusted."""
 
     schema_: int = Field(SCHEMA, alias="schema")
     mcuml: str
@@ -157,6 +184,7 @@ class Result(_Part):
     runtime: Literal["aot", "tflm"] = "aot"
     optimize: str | None = None
     link: Literal["virtual", "qemu", "renode", "serial"]
+    device: DevicePart | None = None
     latency: Latency | None = None
     instructions: Instructions | None = None
     memory: Memory | None = None
@@ -166,6 +194,7 @@ class Result(_Part):
     energy: Energy | None = None
     toolchain: dict[str, Any] | None = None
     anchors: list[AnchorPart] | None = None
+    warnings: list[str] | None = None
 
     @property
     def cycles_per_mac(self) -> float | None:

@@ -113,9 +113,14 @@ def vendor_build(project: Project) -> Path:
     return project.elf
 
 
+def lacks_packages(output: str) -> bool:
+    """Whether PlatformIO failed with `output` because it could not get a platform, a compiler or an upload tool."""
+    return any(word in output for word in _NO_REGISTRY)
+
+
 def vendor_error(output: str, project: Project) -> UserError:
     """The error to raise where PlatformIO failed with `output` on a vendor's project."""
-    if not any(word in output for word in _NO_REGISTRY):
+    if not lacks_packages(output):
         return explain(output, project.board, project.folder)
     told = [line for line in output.splitlines() if line.strip()]
     return BuildError(

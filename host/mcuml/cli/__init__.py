@@ -19,7 +19,10 @@ from typing import Annotated, Any
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 TERMINATED = 143
 # The order of `mcuml --help`: the way of the data. A verb that is not named here comes after these.
-ORDER = ("demo", "bench", "inspect", "compile", "build", "simulate", "verify", "tune", "optimize", "boards", "doctor")
+ORDER = (
+    "demo", "bench", "inspect", "compile", "build", "flash", "ports", "monitor", "simulate", "verify", "tune", "optimize",
+    "boards", "doctor",
+)  # fmt: skip
 
 
 def main() -> None:

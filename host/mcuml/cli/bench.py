@@ -10,7 +10,17 @@ from mcuml.cli._options import Optimize, TunedFile, prepare
 
 def bench(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
-    board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
+    board: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default. Several run at once."),
+    ] = None,
+    hardware: Annotated[bool, typer.Option("--hardware", help="Flash and measure the real board, found by its USB id.")] = False,
+    port: Annotated[
+        list[str] | None, typer.Option(metavar="PORT", help="Measure the real board on this serial port; one for each --board.")
+    ] = None,
+    flash: Annotated[
+        bool | None, typer.Option(help="Upload in any case, or never; by default unless the board has this firmware.")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Samples: .npz, .npy, .zip or folder; random ones by default.")
     ] = None,
@@ -20,10 +30,10 @@ def bench(
     samples: Annotated[str, typer.Option(metavar="N", help="How many samples to verify and score: a number or 'all'.")] = "20",
     board_samples: Annotated[int, typer.Option(metavar="N", min=1, help="How many of them run on the virtual board too.")] = 20,
     runs: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Counted inferences, each on another sample; the median counts.")
-    ] = 1,
+        int | None, typer.Option(metavar="N", min=1, help="Counted inferences; the median counts. 1, on hardware 10 to 100.")
+    ] = None,
     json: Annotated[str, typer.Option("--json", metavar="FILE", help="Write the Result there; '-' prints it alone.")] = "",
-    link: Annotated[str, typer.Option(metavar="LINK", help="Where it runs: virtual, qemu or renode.")] = "virtual",
+    link: Annotated[str, typer.Option(metavar="LINK", help="Where it runs: virtual, serial, qemu or renode.")] = "virtual",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table: only errors and --json.")] = False,
     optimize: Optimize = "balanced",
     tuned: TunedFile = None,
@@ -36,6 +46,7 @@ def bench(
     from mcuml.board import load
     from mcuml.cli._console import show, stages, tell
     from mcuml.cli._defaults import default_board
+    from mcuml.cli._fleet import pairs, tell_all
     from mcuml.cli._oracle import MISSING, find_oracle
     from mcuml.errors import CheckError, RequestError
     from mcuml.run.device import link_name
@@ -44,18 +55,21 @@ def bench(
         raise RequestError(f"--samples is '{samples}'.", "", "Give a number of at least 1, or 'all'.")
     if json and json != "-":
         results.check_place(Path(json))
+    if hardware or port:
+        link = "serial"
+    targets = pairs(board or [default_board()], port or [])
+    if len(targets) > 1:
+        options = {"--link": link, "--data": data, "--labels": labels, "--samples": samples, "--board-samples": board_samples,
+                   "--runs": runs, "--optimize": optimize, "--tuned": tuned}  # fmt: skip
+        words = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
+        uploads = [] if flash is None else ["--flash" if flash else "--no-flash"]
+        tell_all(["bench", str(model), *words, *uploads], targets, json, quiet)
+        return
     count = None if samples == "all" else int(samples)
     request = procedure.Request(
-        model,
-        load(board or default_board()),
-        data,
-        labels,
-        count,
-        board_samples,
-        runs,
-        ("mcuml", *sys.argv[1:]),
-        link=link_name(link),
-    )
+        model, load(targets[0][0]), data, labels, count, board_samples, runs, ("mcuml", *sys.argv[1:]),
+        link=link_name(link), port=targets[0][1], flash=flash,
+    )  # fmt: skip
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
         done = procedure.bench(prepare(model, optimize, tuned, request.board.core), request, find_oracle(), progress)

@@ -33,6 +33,8 @@ class Figures:
     outputs: Samples
     latency: results.Latency | None = None
     instructions: results.Instructions | None = None
+    device: results.DevicePart | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def of_virtual(image: Image, plan: Plan, data: Dataset, count: int, runs: int, progress: Progress) -> Figures:

@@ -45,12 +45,21 @@ class Measurement:
         return sorted(self.runs)[(len(self.runs) - 1) // 2]
 
 
+@dataclass(frozen=True)
+class Window:
+    """The same inferences by the device's own timestamps, in microseconds, and by when these came in, in seconds."""
+
+    device_us: int
+    host_s: float
+
+
 class Session:
     """A conversation with one device over `link`. All methods raise LinkError when the device does not answer as it should."""
 
     def __init__(self, link: Link, limits: Limits | None = None):
         self.link, self.limits = link, limits or Limits().times(link.patience)
         self._pending = b""
+        self._times: list[float] = []  # when the lines of the last reply came
         self._identity: Identity | None = None
         self._input_crc: int | None = None  # of what load_input sent; None while the device may hold another input
 
@@ -159,6 +168,19 @@ class Session:
         if crc != self._input_crc or not inferences:
             raise self.link.explain() or self._restarted(f"Its input has CRC {crc:08x} instead of {self._input_crc:08x}.")
 
+    def window(self, iterations: int, limit_s: float) -> Window:
+        """Run the loaded input `iterations` times without a pause, as MLPerf Tiny's `infer` does; limit_s: for all of them."""
+
+        def decode(lines: list[str]) -> Window:
+            laps = [(line.removeprefix("m-lap-us-"), at) for line, at in zip(lines, self._times, strict=False)
+                    if line.startswith("m-lap-us-")]  # fmt: skip
+            if len(laps) != 2 or not all(lap.isdecimal() for lap, _ in laps) or "m-infer-done" not in lines:
+                raise BadReply(f"expected two m-lap-us- lines and m-infer-done, got {lines!r}")
+            (first, began), (last, ended) = laps
+            return Window((int(last) - int(first)) % (1 << 32), ended - began)  # the microseconds wrap after 71 minutes
+
+        return self._once(protocol.command("infer", iterations, 0), decode, limit_s)
+
     # -- exchange ------------------------------------------------------------------------------------------------------
 
     def _ask(self, request: bytes, decode: Callable[[list[str]], T], line_s: float | None = None) -> T:
@@ -210,12 +232,14 @@ class Session:
     def _until(self, wanted: Callable[[str], bool], line_s: float) -> list[str]:
         """Lines up to the first that is wanted, or until none came for `line_s`; a fault report ends it at once."""
         lines: list[str] = []
+        self._times = []
         deadline = time.monotonic() + line_s
         while True:
             while b"\n" in self._pending:
                 raw, self._pending = self._pending.split(b"\n", 1)
                 line = raw.decode("ascii", "replace").rstrip("\r")
                 lines.append(line)
+                self._times.append(time.monotonic())
                 if line.startswith("e-[Fault "):
                     raise LinkError(
                         f"The firmware on the {self.link.name} device faulted.", line, "Look the address up in the ELF."

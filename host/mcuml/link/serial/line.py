@@ -24,6 +24,10 @@ NAMED = b"m-name-dut-["
 SOFT_RESET = b"%mcuml reset%"
 
 
+class Vanished(LinkError):
+    """The port went away while it was open; it may come back."""
+
+
 class SerialLink(Link):
     """The board on the port `device`. Raises LinkError, each with its own remedy: no such port, no permission, in use by whom.
 
@@ -126,9 +130,9 @@ class SerialLink(Link):
             raise vanished(self.port, self.board, what, str(error)) from error
 
 
-def vanished(port: Port, board: Board, what: str, evidence: str) -> LinkError:
+def vanished(port: Port, board: Board, what: str, evidence: str) -> Vanished:
     """The error for a port that is no longer there while it was `what`."""
-    return LinkError(
+    return Vanished(
         f"The port {port.device} vanished while it was {what}: the {board.title} was unplugged, or its firmware restarted.",
         evidence,
         "Look at cable and plug; then begin again. If it happens each time, the firmware crashes: mcuml monitor shows its words.",
