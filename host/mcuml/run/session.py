@@ -4,6 +4,7 @@ Every wait has a limit, and the error that ends it says what came instead. A tra
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from mcuml.run.protocol import BadReply, Identity, Memory
 
 T = TypeVar("T")
 SIMULATORS = ("virtual", "qemu", "renode")  # links without a cable
-MAX_LINE = 1 << 16  # longest reply line that is believed; more is noise
+MAX_LINE = 1 << 16  # bytes of the longest reply line that is believed; more is noise
+MAX_LINES = 1 << 14  # of one reply: a run or a layer each takes one
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Session:
         while time.monotonic() < deadline:
             self._flush()
             self.link.write(b"%" + protocol.command("name"))  # the first terminator ends a half command
-            lines = self._until(lambda line: line.startswith("m-name-dut-["), min(2.0, self.limits.wake_s))
+            limit_s = min(2.0, self.limits.wake_s)
+            lines = self._until(lambda line: line.startswith("m-name-dut-["), limit_s, limit_s)
             heard += lines
             if lines and lines[-1].startswith("m-name-dut-["):
                 self._reply("name", self.limits.reply_s)
@@ -229,11 +232,13 @@ class Session:
             raise _Silent(lines, self._silent(request, line_s, lines))
         return lines[:-1]
 
-    def _until(self, wanted: Callable[[str], bool], line_s: float) -> list[str]:
-        """Lines up to the first that is wanted, or until none came for `line_s`; a fault report ends it at once."""
+    def _until(self, wanted: Callable[[str], bool], line_s: float, whole_s: float = math.inf) -> list[str]:
+        """Lines up to the first that is wanted, or until none of the protocol's came for `line_s`, or for `whole_s` in all: a
+        device may talk without end. A fault report ends it at once."""
         lines: list[str] = []
         self._times = []
-        deadline = time.monotonic() + line_s
+        began = time.monotonic()
+        deadline = began + min(line_s, whole_s)
         while True:
             while b"\n" in self._pending:
                 raw, self._pending = self._pending.split(b"\n", 1)
@@ -248,9 +253,10 @@ class Session:
                     raise self.link.explain() or self._restarted("It greeted as after power-up.")
                 if wanted(line):
                     return lines
-                deadline = time.monotonic() + line_s
+                if line.startswith(("m-", "e-")):
+                    deadline = min(time.monotonic() + line_s, began + whole_s)
             left = deadline - time.monotonic()
-            if left <= 0 or len(self._pending) > MAX_LINE or len(lines) > MAX_LINE:
+            if left <= 0 or len(self._pending) > MAX_LINE or len(lines) > MAX_LINES:
                 if self._pending:
                     lines.append(self._pending[:MAX_LINE].decode("ascii", "replace"))
                     self._pending = b""
@@ -267,7 +273,8 @@ class Session:
     def _resynchronize(self) -> None:
         """End whatever half command the device may hold, and drop its answer."""
         self.link.write(b"%")
-        self._until(lambda line: line == protocol.READY, min(1.0, self.limits.reply_s))
+        limit_s = min(1.0, self.limits.reply_s)
+        self._until(lambda line: line == protocol.READY, limit_s, limit_s)
         self._flush()
 
     def _restarted(self, evidence: str) -> LinkError:

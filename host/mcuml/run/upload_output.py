@@ -46,7 +46,8 @@ SIGNS = (
     Sign(
         r"No device found on|SAM-BA operation failed|No RP2\w* device|No accessible RP2\w* devices|in BOOTSEL mode were found",
         "no bootloader answered.",
-        "Press the reset button twice within a second, or on a Pico hold BOOTSEL while you plug it in; then begin again.",
+        "Press the reset button twice within a second, or hold the button BOOTSEL, where there is one, while you plug the board "
+        "in; then begin again.",
         silent=True,
     ),
     Sign(

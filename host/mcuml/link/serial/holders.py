@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from mcuml.assets import cache_folder
 from mcuml.errors import LinkError
 
+PSEUDO = "/dev/pts/"
 CLOSE_IT = "Close that program, or end it: kill {pid}"
 
 
@@ -60,19 +61,20 @@ def in_use(device: str, by: list[tuple[int, str]]) -> LinkError:
 
 
 def users(device: str) -> list[tuple[int, str]]:
-    """(number, command line) of the other processes that have `device` open; on Linux those of this user, elsewhere [].
+    """(number, command line) of the other processes that have the terminal `device` open; on Linux those of this user, elsewhere
+    [], and of what is no terminal as well: the whole machine may have that open.
 
     The program that serves a pseudo-terminal has both ends open, and is not its user."""
-    folder = Path("/proc/self/fd")
-    if not folder.is_dir():
+    real = os.path.realpath(device)
+    if not real.startswith(PSEUDO) and not Path("/sys/class/tty", Path(real).name).exists():
         return []
-    real, found = os.path.realpath(device), []
+    found = []
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal() or int(process.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
             opened = {str(fd.readlink()) for fd in (process / "fd").iterdir()}
-            serves = real.startswith("/dev/pts/") and any(name.endswith("/ptmx") for name in opened)
+            serves = real.startswith(PSEUDO) and any(name.endswith("/ptmx") for name in opened)
             if real in opened and not serves:
                 words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                 found.append((int(process.name), words or (process / "comm").read_text().strip()))
