@@ -26,7 +26,7 @@ SEEDS     ?= 5
 BASE      ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow cores reproduce-cnn reproduce-resnet fuzz fuzz-files mutants lint typecheck bench check-models size-diff cycle-costs operators wheel clean
+.PHONY: help venv demo test test-slow cores reproduce-cnn reproduce-resnet fuzz fuzz-files mutants lint typecheck bench check-models size-diff cycle-costs operators boards wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -91,6 +91,9 @@ cycle-costs: $(VENV)/.stamp-test ## Measure the kernels again from which cycles 
 
 operators: $(VENV)/.stamp-test ## Write docs/OPERATORS.md from the code and its tests
 	@$(BIN)/python tools/list_operators.py
+
+boards: $(VENV)/.stamp-dev ## Write docs/BOARDS.md from boards/
+	@$(BIN)/python tools/list_boards.py
 
 fuzz: $(VENV)/.stamp-test ## Compare random graphs with TFLite Micro and write docs/results/fuzz.md
 	@PYTHONPATH=tests $(BIN)/python -m fuzz graphs --count $(GRAPHS) --seed $(SEED) --jobs $(JOBS) -o docs/results/fuzz.md

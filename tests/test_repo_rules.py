@@ -53,7 +53,7 @@ STAGES = (
     ("elf_sizes", "toolchain", "compiler_output", "processes", "pio", "hostbuild", "build", "trial_link", "vendor"),
     ("link", "run", "instruments"),
     ("code_size", "fit"),
-    ("host_model", "trace", "bench", "doctor", "verify", "tune", "mlperf"),
+    ("host_model", "trace", "bench", "doctor", "board_check", "verify", "tune", "mlperf"),
     ("tables", "report", "layer_report", "fit_report", "port_report"),
     ("cli", "__main__"),
 )

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mcuml import assets
 from mcuml.cores import CORES, Core
@@ -158,6 +158,12 @@ class Simulators(_Strict):
     renode: Renode | None = None
 
 
+def _known_core(name: str) -> str:
+    if name not in CORES:
+        raise ValueError(f"core '{name}' is not one of {', '.join(CORES)}")
+    return name
+
+
 class Board(_Strict):
     """All that mcuml knows about a board. `verified` is the furthest that this file was tried: "rendered" (its
     PlatformIO project renders), "compiled" (firmware linked for it), "simulated" (ran on a simulator with the
@@ -169,7 +175,7 @@ class Board(_Strict):
     title: Text
     vendor: Text
     mcu: Text
-    core: str
+    core: Annotated[str, AfterValidator(_known_core)]
     clock_hz: Annotated[int, Field(gt=0)]
     flash: Flash
     ram: Memory
@@ -185,12 +191,6 @@ class Board(_Strict):
     notes: str = ""
     cycle_error: Text = "never compared with a board of this kind"
     sources: Annotated[tuple[Text, ...], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _known_core(self) -> Board:
-        if self.core not in CORES:
-            raise ValueError(f"core '{self.core}' is not one of {', '.join(CORES)}")
-        return self
 
     @property
     def cpu(self) -> Core:
@@ -223,6 +223,11 @@ def load(name_or_path: str | Path) -> Board:
             "List them with: mcuml boards",
         )
     return _read(files[text])
+
+
+def names() -> list[str]:
+    """The names of the boards that mcuml ships."""
+    return list(_files())
 
 
 def load_all() -> list[Board]:

@@ -261,7 +261,7 @@ def boards(known: Sequence[Board], default: str = "") -> Grid:
         ">RAM KB",
         "simulators",
         "verified",
-        drop=("title", "simulators", "verified"),
+        drop=("simulators", "title"),
     )
     for held in known:
         simulators = ", ".join(held.simulators.model_dump(exclude_none=True))

@@ -53,7 +53,7 @@ def vendor_project(files: Mapping[str, str], board: Board, folder: Path | None =
     network is needed, and an unchanged file keeps its time stamp.
 
     Raises RequestError: the board or its file knows no such framework, or the folder cannot be written."""
-    framework = _framework(board, framework)
+    framework = framework_of(board, framework)
     project = vendor_files(files, board, framework)
     build = hashlib.sha256(repr(sorted(project.items())).encode()).hexdigest()[:16]
     project[BUILD_HEADER] = build_header(framework, build)
@@ -68,7 +68,8 @@ def vendor_project(files: Mapping[str, str], board: Board, folder: Path | None =
     return Project(folder, board, framework, build)
 
 
-def _framework(board: Board, framework: str) -> str:
+def framework_of(board: Board, framework: str = "") -> str:
+    """`framework`, or the one that the board's file names first. Raises RequestError: the file names no such one."""
     known = board.platformio.frameworks
     if not known:
         raise RequestError(
@@ -84,7 +85,7 @@ def _framework(board: Board, framework: str) -> str:
 
 def vendor_files(files: Mapping[str, str], board: Board, framework: str = "") -> dict[str, str]:
     """All files of the project that vendor_project() writes: relative path -> text. Its build is not told yet."""
-    framework = _framework(board, framework)
+    framework = framework_of(board, framework)
     defines = ("MCUML_HOSTED", f"MCUML_WAIT_STATES={board.flash.wait_states}", *board.ports.get(framework, ()))
     more = {}
     if framework == "espidf":

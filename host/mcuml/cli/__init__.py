@@ -21,7 +21,7 @@ TERMINATED = 143
 # The order of `mcuml --help`: the way of the data. A verb that is not named here comes after these.
 ORDER = (
     "demo", "bench", "inspect", "compile", "build", "flash", "ports", "monitor", "simulate", "verify", "tune", "optimize",
-    "boards", "doctor",
+    "boards", "new", "doctor",
 )  # fmt: skip
 
 

@@ -65,15 +65,21 @@ def vendors(
     from mcuml.cli._defaults import default_board
     from mcuml.cli._options import prepare
     from mcuml.fit import check_fit
-    from mcuml.run import suites
+    from mcuml.run import flash, suites
 
     test = suites.find(suite) if suite else None
     target = load(board or default_board())
+    framework = vendor.framework_of(target, framework)
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
         plan = prepare(model, optimize, tuned, target.core)
         check_fit(plan, target)
-        project = vendor.vendor_project(bench.firmware_files(plan, target, test, energy), target, folder, framework)
+        files = bench.firmware_files(plan, target, test, energy)
+        if build and folder is None:  # where mcuml flash builds too
+            progress("build with PlatformIO, which fetches the vendor's platform the first time")
+            with flash.built(files, target, framework) as image:
+                return image.elf
+        project = vendor.vendor_project(files, target, folder, framework)
         if not build:
             return project.folder
         progress("build with PlatformIO, which fetches the vendor's platform the first time")
