@@ -32,6 +32,7 @@ STAGES = (
         "palette",
         "winograd",
         "conv_s8",
+        "conv_s16",
         "depthwise_lines",
         "depthwise_windows",
         "depthwise_apart",
@@ -193,6 +194,7 @@ def test_a_file_is_a_room(name: str) -> None:
 
 SHARED = (
     "conv_pool_point",
+    "conv_s16",
     "conv_s8",
     "depthwise_apart",
     "depthwise_f32",

@@ -1,6 +1,7 @@
 """training.fit: repeats itself, learns with any last layer, keeps zeros and shared values, stops at NaN and interrupts."""
 
 import dataclasses
+import gc
 
 import numpy as np
 import pytest
@@ -42,6 +43,16 @@ def test_it_learns_with_and_without_softmax(last):
     model = network(*last)
     trained(model, epochs=12)
     assert made.accuracy(model, made.data().validation) > 0.9
+
+
+def test_the_data_are_given_back_after_training():
+    """Steps of one process must not add up their copies of the training data."""
+    shape, held = tf.TensorShape(made.context().data.train.x.shape), []
+    for _ in range(3):
+        trained(network(), epochs=1)
+        gc.collect()
+        held.append(sum(o.shape == shape for o in gc.get_objects() if isinstance(o, tf.__internal__.EagerTensor)))
+    assert held[0] == held[2]
 
 
 def test_the_learning_rate_falls_to_nothing_along_a_cosine():

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml import floats, halves
+from mcuml import conv_s16, floats, halves
 from mcuml.conv_s8 import paired, stripped
 from mcuml.elementwise import known_activation
 from mcuml.geometry import Axis, each_image, overlap_distance, window
@@ -123,6 +123,10 @@ def convolution(
         )
         if fast is not None:
             return replace(fast, overlaps=overlaps, macs=macs)
+    if source.dtype == "int16" and groups == 1:
+        wide = conv_s16.convolution(node, graph, filters, (vertical, horizontal), real, activation, int32_sums)
+        if wide is not None:
+            return wide
     more, channel_constants = plain(node, graph, matrix, real, activation, int32_sums)
     # One pixel's channels are written one by one while its window's later channels are still needed.
     return Kernel(

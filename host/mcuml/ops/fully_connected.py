@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mcuml import floats, halves, lanes, palette, sparse
+from mcuml import conv_s16, floats, halves, lanes, palette, sparse
 from mcuml.elementwise import known_activation
 from mcuml.geometry import Axis
 from mcuml.graph import Constant, Graph, Kernel, Node
@@ -114,5 +114,11 @@ def dense(node: Node, graph: Graph, matrix: np.ndarray, activation: str, int32_s
             cycles = params["batch"] * (60 + -(-rows // lanes.GROUP) * group)  # as counted for a Cortex-M4
             params |= {"body": unrolled, "chunk": chunk}
             return Kernel("fully_connected_s8", params, constants, macs=macs, cycles=cycles)
+    if source.dtype == "int16":
+        batch = Axis(params["batch"], params["batch"], 1, 1, 1, 0)
+        filters = matrix.reshape(rows, 1, 1, depth)
+        wide = conv_s16.convolution(node, graph, filters, (batch, conv_s16.POINT), real, activation, int32_sums)
+        if wide is not None:
+            return wide
     more, channel_constants = plain(node, graph, matrix, real, activation, int32_sums)
     return Kernel("fully_connected", params | more, (stored(more["kind"], matrix), *channel_constants), macs=macs)

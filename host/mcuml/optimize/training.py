@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -150,28 +151,32 @@ def _adam(learning_rate: float, rate: Rate, updates: int) -> Any:
 def _loop(model: Any, optimizer: Any, loss: Any, data: Any, keep: Sequence[Kept], batch: int, change: Any) -> Any:
     """A compiled function of (rows, number of the first update): one update per `batch` of the rows, the losses of all.
     Keras' own fit() takes about twice as long on small networks, whose updates are shorter than its way to them."""
-    tf, (x, y) = frameworks.tensorflow(), data
+    tf = frameworks.tensorflow()
     optimizer.build(model.trainable_variables)
 
-    def update(rows: Any, number: Any) -> Any:
+    def update(inputs: Any, targets: Any, number: Any) -> Any:
         with tf.GradientTape() as tape:
-            outputs = model(change(tf.gather(x, rows), number), training=True)
-            value = tf.add_n([tf.reduce_mean(loss(tf.gather(y, rows), outputs)), *model.losses])
+            outputs = model(change(inputs, number), training=True)
+            value = tf.add_n([tf.reduce_mean(loss(targets, outputs)), *model.losses])
         gradients = tape.gradient(value, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         for variable, back in keep:
             variable.assign(back(variable))
         return value
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)])
-    def run(order: Any, first: Any) -> Any:
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in data]
+
+    @tf.function(input_signature=[*specs, tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)])
+    def run(x: Any, y: Any, order: Any, first: Any) -> Any:
         count = (tf.size(order) + batch - 1) // batch
         losses = tf.TensorArray(tf.float32, size=count)
         for i in tf.range(count):
-            losses = losses.write(i, update(order[i * batch : (i + 1) * batch], first + i))
+            rows = order[i * batch : (i + 1) * batch]
+            losses = losses.write(i, update(tf.gather(x, rows), tf.gather(y, rows), first + i))
         return losses.stack()
 
-    return run
+    # TensorFlow keeps what a function captures for as long as the process lives: so it is handed the data each time
+    return partial(run, *data)
 
 
 def changer(augment: Augment, seed: int) -> Callable[[Any, Any], Any]:
