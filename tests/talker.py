@@ -106,7 +106,7 @@ class Talker:
         self._open()
         self._bootloader, self.listed = True, True
         time.sleep(0.05)
-        self.identity.update(json.loads(self.flash.read_text()))  # type: ignore[union-attr]
+        self.identity = {"port": self.identity.get("port", "arduino")} | json.loads(self.flash.read_text())  # type: ignore[union-attr]
         self._bootloader, self._buffer, self._done = False, b"", 0
 
     def _react(self, words: str) -> bool:

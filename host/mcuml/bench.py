@@ -36,7 +36,7 @@ class Request:
     """What to bench. `samples`: how many of the data (None: all). `board_samples`: how many of those run on the virtual
     board; where there are more, all run on a host build of the same C. `runs`: counted inferences, on different samples; None:
     one, on hardware as many as a median needs. `link`: one of run/device.py's ways to a device; `port`: the serial port's name
-    ("": found by the board's USB id); `flash`: as run/flash.py's session."""
+    ("": found by the board's USB id); `flash`: as run/flash.py's on_port."""
 
     model: Path
     board: Board
@@ -140,7 +140,7 @@ def _at_device(
     board, sha256, way = request.board, plan.graph.sha256, device.way(request.link)
     count, runs, firmware = request.board_samples, request.runs, way.firmware_port(board)
     if request.link == "serial":
-        with flash.session(files, board, sha256, request.port, request.flash, firmware, progress) as (session, image, port):
+        with flash.on_port(files, board, sha256, request.port, request.flash, firmware, progress) as (session, image, port):
             return image, None, of_board(session, image, port, plan, data, count, runs, progress)
     progress("build")
     image = build.build_firmware(files, board, port=firmware)

@@ -13,8 +13,8 @@ def flash(
     board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
     port: Annotated[str, typer.Option(metavar="PORT", help="Its serial port; found by the board's USB id by default.")] = "",
     flash: Annotated[
-        bool, typer.Option(help="--no-flash uploads nothing: it tells whether the board runs just this firmware.")
-    ] = True,
+        bool | None, typer.Option(help="Upload in any case, or only ask what is there; by default unless it is there already.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but errors.")] = False,
     optimize: Optimize = "balanced",
     tuned: TunedFile = None,
@@ -35,7 +35,7 @@ def flash(
         plan = prepare(model, optimize, tuned, target.core)
         check_fit(plan, target)
         files, firmware = bench.firmware_files(plan, target), way("serial").firmware_port(target)
-        with procedure.session(files, target, plan.graph.sha256, port, flash, firmware, progress) as (session, image, at):
+        with procedure.on_port(files, target, plan.graph.sha256, port, flash, firmware, progress) as (session, image, at):
             told = session.identify()
     if not quiet:
         simulated = " It is a simulated board." if told.simulated else ""

@@ -137,7 +137,7 @@ def _bootloader(port: Port, board: Board) -> Port:
 
 
 @contextmanager
-def session(
+def on_port(
     files: Mapping[str, str], board: Board, sha256: str, device: str, flash: bool | None, firmware: str, progress: Progress
 ) -> Iterator[tuple[Session, Image, Port]]:
     """A session with `board` on the port `device` ("": found by its USB id) that runs `files`, whose model has that sha256.
@@ -148,37 +148,42 @@ def session(
     port = ports.find(board, device)
     with holders.held(port.device):
         progress(f"ask who is on {port.device}")
-        told = Told(None) if flash else ask(port, board)
+        told = ask(port, board)
         there = told.identity
-        if there and not flash and there.sha256 == sha256 and there.board == board.name:
+        mine = there is not None and there.sha256 == sha256 and there.board == board.name
+        if flash is False and not mine:
+            raise _not_flashed(there, told, board, sha256, port)
+        if there and mine and not flash:
             progress("build")
             with built(files, board, there.port or firmware) as image:
-                if image.build == there.build or flash is False:
-                    with _opened(port, board, sha256, image) as opened:
-                        yield opened, image, port
+                if flash is False or image.build == there.build:
+                    with _opened(port, board, sha256, image) as session:
+                        yield session, image, port
                     return
-        if flash is False:
-            raise _not_flashed(there, told, board, sha256, port)
-        if there and there.simulated:
-            raise LinkError(
-                f"The device on {port.device} is simulated, and holds other firmware than the one asked for.",
-                f"It says: board {there.board}, model '{there.model}', build {there.build}.",
-                f"A simulator cannot be flashed. Start it anew: mcuml simulate MODEL --board {board.name} --pty",
-            )
-        check_uploadable(board, firmware)
+        _check_flashable(there, board, firmware, port)
         progress("build")
         with built(files, board, firmware) as image:
-            port = upload(image, port, progress)
-            with _opened(port, board, sha256, image) as opened:
-                yield opened, image, port
+            now = upload(image, port, progress)
+            with _opened(now, board, sha256, image, locked=now.device != port.device) as session:
+                yield session, image, now
+
+
+def _check_flashable(there: Identity | None, board: Board, firmware: str, port: Port) -> None:
+    check_uploadable(board, firmware)
+    if there and there.simulated:
+        raise LinkError(
+            f"The device on {port.device} is simulated, and holds other firmware than the one asked for.",
+            f"It says: board {there.board}, model '{there.model}', build {there.build}.",
+            f"A simulator cannot be flashed. Start it anew: mcuml simulate MODEL --board {board.name} --pty",
+        )
 
 
 @contextmanager
-def _opened(port: Port, board: Board, sha256: str, image: Image) -> Iterator[Session]:
-    with SerialLink(port.device, board, locked=False) as link:
-        opened = Session(link)
-        opened.identify(sha256, image.build)
-        yield opened
+def _opened(port: Port, board: Board, sha256: str, image: Image, locked: bool = False) -> Iterator[Session]:
+    with SerialLink(port.device, board, locked) as link:
+        session = Session(link)
+        session.identify(sha256, image.build)
+        yield session
 
 
 def _not_flashed(there: Identity | None, told: Told, board: Board, sha256: str, port: Port) -> LinkError:
