@@ -16,7 +16,7 @@ PACKAGE = ROOT / "host" / "mcuml"
 # gets a place here, by what it needs and who needs it.
 STAGES = (
     ("__init__", "errors", "assets"),
-    ("graph", "flexbuf", "cores", "numerics", "anchors", "results", "arrays"),
+    ("graph", "flexbuf", "cores", "numerics", "anchors", "results", "limits", "baseline", "arrays"),
     ("board", "dataset"),
     (
         "ops",
@@ -54,8 +54,8 @@ STAGES = (
     ("elf_sizes", "toolchain", "compiler_output", "processes", "pio", "hostbuild", "build", "trial_link", "vendor"),
     ("link", "run", "instruments"),
     ("code_size", "fit"),
-    ("host_model", "trace", "bench", "doctor", "board_check", "verify", "tune", "mlperf"),
-    ("tables", "report", "layer_report", "fit_report", "port_report"),
+    ("host_model", "trace", "bench", "check", "ci", "doctor", "board_check", "verify", "tune", "mlperf"),
+    ("tables", "report", "check_report", "layer_report", "fit_report", "port_report"),
     ("cli", "__main__"),
 )
 SIDE = ("reference", "reference_worker", "optimize", "search")  # hang off the side: only cli (and tests) import them
@@ -77,7 +77,7 @@ USERS = {  # library -> the modules (or packages) that may import it
     "PIL": ("optimize.images",),
     "h5py": ("optimize.sources", "optimize.stored"),
     "typer": ("cli",),
-    "rich": ("tables", "report", "layer_report", "fit_report", "port_report", "cli"),
+    "rich": ("tables", "report", "check_report", "layer_report", "fit_report", "port_report", "cli"),
 }
 LONGEST_FILE = 350
 

@@ -146,10 +146,13 @@ class Qemu(_Strict):
 
 
 class Renode(_Strict):
-    """Served by Renode with that platform description and the firmware's port of that name."""
+    """Served by Renode with its platform description of that path, changed by `description` (in Renode's own language), and by
+    the firmware's port of that name, which talks on the peripheral `uart`."""
 
     platform: Text
     port: Text
+    uart: Text
+    description: str = ""
 
 
 class Simulators(_Strict):

@@ -12,12 +12,12 @@ from typing import Any
 
 
 def start(command: list[str], folder: Path | None = None, env: dict[str, str] | None = None, **how: Any) -> subprocess.Popen:
-    """Start `command` in a process group of its own, without standard input. `how`: further arguments of Popen."""
+    """Start `command` in a process group of its own, without standard input unless `how`, further arguments of Popen, has one."""
     windows = sys.platform == "win32"
     return subprocess.Popen(
-        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, start_new_session=not windows,
+        command, cwd=folder, env=env, start_new_session=not windows,
         creationflags=0x200 if windows else 0,  # CREATE_NEW_PROCESS_GROUP
-        **how,
+        **{"stdin": subprocess.DEVNULL, **how},
     )  # fmt: skip
 
 
@@ -28,4 +28,6 @@ def kill(process: subprocess.Popen) -> None:
     else:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+    if process.stdin:
+        process.stdin.close()
     process.wait()

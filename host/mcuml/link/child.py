@@ -9,7 +9,8 @@ import tempfile
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import IO
+from pathlib import Path
+from typing import IO, Any
 
 from mcuml import processes
 from mcuml.errors import LinkError
@@ -73,7 +74,7 @@ class ChildLink(Link):
             self._log = None
 
     def describe(self) -> str:
-        said = self._said()
+        said = self.said()
         return f"{self.title} runs; it said:\n{said}" if said else f"{self.title} runs, and has said nothing itself."
 
     # -- the process ---------------------------------------------------------------------------------------------------
@@ -87,11 +88,11 @@ class ChildLink(Link):
             self.close()
             raise
 
-    def launch(self, command: Sequence[str]) -> None:
-        """Start the simulator; what it prints is kept for errors."""
+    def launch(self, command: Sequence[str], folder: Path | None = None, **how: Any) -> None:
+        """Start the simulator in `folder`; what it prints is kept for errors. `how`: as processes.start takes it."""
         self._log = tempfile.TemporaryFile(prefix="mcuml-simulator-")  # noqa: SIM115  # a pipe that nobody reads stops it
         try:
-            self._process = processes.start(list(command), stdout=self._log, stderr=subprocess.STDOUT)
+            self._process = processes.start(list(command), folder, stdout=self._log, stderr=subprocess.STDOUT, **how)
         except OSError as error:
             raise LinkError(f"{self.title} does not start: {command[0]}.", error.strerror or str(error)) from error
 
@@ -103,7 +104,7 @@ class ChildLink(Link):
         """The error for a simulator that went away or that does not do what it should."""
         status = self._process.poll() if self._process else None
         what = f"{self.title} ended with status {status}." if status is not None else f"{self.title} does not answer any more."
-        said = self._said()
+        said = self.said()
         return LinkError(what, "\n".join(part for part in (how, said and f"It said: {said}") if part), self.advice(said))
 
     def advice(self, said: str) -> str:
@@ -115,7 +116,8 @@ class ChildLink(Link):
             raise LinkError(f"The link to {self.title} is closed.")
         return self._socket
 
-    def _said(self) -> str:
+    def said(self) -> str:
+        """The end of what the simulator printed."""
         if self._log is None:
             return ""
         size = self._log.seek(0, 2)

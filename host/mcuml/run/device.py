@@ -10,7 +10,7 @@ from typing import Literal, cast
 from mcuml.board import Board
 from mcuml.build import Image
 from mcuml.errors import RequestError
-from mcuml.link import qemu
+from mcuml.link import qemu, renode
 from mcuml.link.base import Link
 from mcuml.link.serial.line import SerialLink
 from mcuml.link.virtual import VirtualBoard, check_simulated
@@ -54,6 +54,9 @@ def _serial(image: Image, port: str, _count: bool, _waits: bool) -> Link:
 WAYS: dict[str, Way] = {
     "virtual": Way(check_simulated, _virtual_port, _virtual),
     "serial": Way(_any, _hardware_port, _serial),
+    "renode": Way(
+        renode.check, lambda board: renode.platform(board).port, lambda image, *_: renode.Renode(image.elf, image.board)
+    ),
     "qemu": Way(qemu.check, lambda board: qemu.machine(board).port, lambda image, *_: qemu.Qemu(image.elf, image.board)),
 }
 
