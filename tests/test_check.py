@@ -188,4 +188,6 @@ def test_models_are_for_update_alone(tmp_path: Path) -> None:
     assert done.exit_code == 2 and "no baseline" in done.stderr
     done = in_process("check", "--update", DIGITS, "--samples", "0", "--baseline", tmp_path / "b.json")
     assert done.exit_code == 2 and "--samples is '0'" in done.stderr
+    done = in_process("check", "--update", DIGITS, "--link", "serial", "--baseline", tmp_path / "b.json")
+    assert done.exit_code == 2 and "cannot be checked on a board" in done.stderr
     assert not list(tmp_path.iterdir())

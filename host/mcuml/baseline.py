@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,7 +26,7 @@ class Wanted(_Part):
 
     model: Annotated[str, Field(min_length=1)]
     board: Annotated[str, Field(min_length=1)]
-    link: str = "virtual"
+    link: Literal["virtual", "qemu", "renode"] = "virtual"
     data: str | None = None
     labels: str | None = None
     samples: int | None = None

@@ -72,9 +72,6 @@ def judge(held: Baseline, place: Path, limits: Limits, oracle: bench.Oracle | No
     for number, key in enumerate(keys):
         entries = held.of(key)
         progress(f"{Path(key[0]).name} on {key[1]}", number, len(keys))
-        if key[2] == "serial":
-            found.append(Judged(key, notes=("measured on a board: not run again here",)))
-            continue
         try:
             result = measured(entries[0], place, oracle, bench.silent)
         except (FitError, ModelError, RequestError) as error:
@@ -93,8 +90,6 @@ def updated(
     once = {each.key: each for each in reversed(wanted)}
     for number, each in enumerate(reversed(once.values())):
         progress(f"{Path(each.model).name} on {each.board}", number, len(once))
-        if each.link == "serial":
-            continue
         result = measured(each, place, oracle, bench.silent)
         if result.verify and not result.verify.passed:
             raise CheckError(f"{each.model} on {each.board}: outputs differ from {result.verify.oracle}; nothing was written.")

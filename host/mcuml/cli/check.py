@@ -83,7 +83,10 @@ def _entries(models, boards, data, labels, samples, link, optimize, baseline):
     from mcuml.baseline import Wanted, relative
     from mcuml.cli._defaults import default_board
     from mcuml.errors import RequestError
+    from mcuml.run.device import link_name
 
+    if link_name(link) == "serial":
+        raise RequestError("A baseline cannot be checked on a board.", "", "Take --link virtual, qemu or renode.")
     if samples != "all" and not (samples.isdecimal() and int(samples)):
         raise RequestError(f"--samples is '{samples}'.", "", "Give a number of at least 1, or 'all'.")
     return [
