@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from robot import api as robot  # TestSuite by its name would look to pytest like a class of tests
+from robot.api.parsing import ModelVisitor
 
 from commandline import DIGITS, in_process
 from test_results import FULL
@@ -58,14 +60,13 @@ def test_the_command_of_the_workflow_is_one_that_mcuml_has(repository: Path) -> 
 
 
 def test_the_robot_test_is_parsed_and_uses_keywords_of_renode(repository: Path) -> None:
-    robot = pytest.importorskip("robot.api", reason="Robot Framework is not installed: pip install robotframework")
     done = in_process("ci", "init", "--renode")
     assert done.exit_code == 0, done.stderr
     path = repository / "tests" / "mcuml.robot"
     errors, used = [], set()
     model = robot.get_model(str(path))
 
-    class Reader(robot.parsing.ModelVisitor):
+    class Reader(ModelVisitor):
         def generic_visit(self, node):  # type: ignore[no-untyped-def]
             errors.extend(getattr(node, "errors", ()))
             if type(node).__name__ == "KeywordCall":
