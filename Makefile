@@ -26,7 +26,7 @@ SEEDS     ?= 5
 BASE      ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow cores reproduce-cnn reproduce-resnet fuzz fuzz-files mutants lint typecheck bench check-models size-diff cycle-costs operators boards wheel clean
+.PHONY: help venv demo test test-slow cores reproduce-cnn reproduce-resnet fuzz fuzz-files mutants lint typecheck bench mlperf check-models size-diff cycle-costs operators boards wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -74,6 +74,9 @@ bench: $(VENV)/.stamp-verify ## Measure the shared models; write docs/results/ a
 	@test -n "$(MODELS)" || { echo "error: no models found; give their folder: make bench MODELS=folder" >&2; exit 2; }
 	@$(BIN)/python tools/record_results.py $(MODELS) -o docs/results
 	@$(BIN)/python tools/record_benchmarks.py $(MODELS) -o docs/BENCHMARKS.md
+
+mlperf: $(VENV)/.stamp-verify ## Go through MLPerf Tiny's procedure on the virtual board and write docs/results/mlperf.md
+	@$(BIN)/python tools/record_mlperf.py $(MODELS) $(if $(DATA),--data $(DATA)) -o docs/results/mlperf.md
 
 size-diff: $(VENV)/.stamp-verify ## Compare sizes and cycles of the shared models with another commit's: BASE=origin/main
 	@$(BIN)/python tools/size_diff.py $(MODELS) --base $(BASE)

@@ -147,3 +147,23 @@ def test_floats_are_quantized_and_scored(values, steps):
     want = protocol.crc(0, bytes(s & 0xFF for s in steps) + bytes(12))
     assert held == f"m-crc-[{want:08x}]\r\n{READY}"
     assert data[:8].hex("-") in replies(link, b"db print%").decode()
+
+
+RATES = [
+    ("kws", False, 115200),
+    ("ad", False, 921600),
+    ("ad", True, 9600),
+    ("ic", True, 9600),
+    ("", True, 9600),
+    ("", False, 57600),
+]
+
+
+@pytest.mark.parametrize(("suite", "energy", "baud"), RATES)
+def test_the_line_runs_at_the_official_rates(suite, energy, baud):
+    """Those of the official runner's devices_*.yaml; without a test, the board's own."""
+    from mcuml.board import load
+
+    held = load("nano33ble")
+    board = held.model_copy(update={"serial": held.serial.model_copy(update={"baud": 57600})})
+    assert suites.at_rate(board, suites.SUITES.get(suite), energy).serial.baud == baud

@@ -77,7 +77,7 @@ def firmware_files(plan: Plan, board: Board, suite: Suite | None = None, energy:
     header = config_header(
         board=board.name, vendor=board.vendor, clock_hz=board.clock_hz,
         model_id=graph.name, model_sha256=graph.sha256, input_bytes=size,
-        baud=suite.baud if suite else board.serial.baud, suite=suite, energy=energy,
+        baud=suites.at_rate(board, suite, energy).serial.baud, suite=suite, energy=energy,
     )  # fmt: skip
     return {**render_model(plan, command=f"mcuml build {graph.name}.tflite"), "mcuml_config.h": header}
 

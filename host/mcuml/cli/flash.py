@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize, TunedFile
+from mcuml.cli._options import EnergyMode, Optimize, SuiteName, TunedFile
 
 
 def flash(
@@ -18,6 +18,8 @@ def flash(
     quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but errors.")] = False,
     optimize: Optimize = "balanced",
     tuned: TunedFile = None,
+    suite: SuiteName = "",
+    energy: EnergyMode = False,
 ) -> None:
     """Build for the real board, upload through PlatformIO, and ask the board who it is. Exit 6 if it does not say so."""
     from mcuml import bench
@@ -27,14 +29,16 @@ def flash(
     from mcuml.cli._options import prepare
     from mcuml.fit import check_fit
     from mcuml.run import flash as procedure
+    from mcuml.run import suites
     from mcuml.run.device import way
 
-    target = load(board or default_board())
+    test = suites.find(suite) if suite else None
+    target = suites.at_rate(load(board or default_board()), test, energy)
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
         plan = prepare(model, optimize, tuned, target.core)
         check_fit(plan, target)
-        files, firmware = bench.firmware_files(plan, target), way("serial").firmware_port(target)
+        files, firmware = bench.firmware_files(plan, target, test, energy), way("serial").firmware_port(target)
         with procedure.on_port(files, target, plan.graph.sha256, port, flash, firmware, progress) as (session, image, at):
             told = session.identify()
     if not quiet:

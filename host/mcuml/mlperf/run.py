@@ -129,8 +129,7 @@ def _link(plan: Plan, request: Request, progress: Progress) -> Link:
             raise RequestError(
                 "An energy run on a board needs an energy meter.", "", "Name one: --meter lpm01a:PORT or --meter js220"
             )
-        serial = board.serial.model_copy(update={"baud": request.suite.rate(energy)})
-        return SerialLink(request.port, board.model_copy(update={"serial": serial}))
+        return SerialLink(request.port, suites.at_rate(board, request.suite, energy))
     check_simulated(board)
     if request.mode != "accuracy" and not counts_cycles(board):
         raise RequestError(

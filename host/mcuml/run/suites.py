@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mcuml.board import Board
 from mcuml.errors import ModelError, RequestError
 from mcuml.graph import Graph, Tensor
 
@@ -32,10 +33,6 @@ class Suite:
     metric: Literal["top-1", "AUC"]
     target: float
     stride: int = 0
-
-    def rate(self, energy: bool) -> int:
-        """Baud of the line in that mode."""
-        return ENERGY_BAUD if energy else self.baud
 
     @property
     def bytes(self) -> int:
@@ -64,6 +61,12 @@ def find(name: str) -> Suite:
         f"mcuml has {', '.join(f'{s.name} ({s.title})' for s in SUITES.values())}.",
         "The fifth, streaming wake words, needs audio over I2S, which mcuml's firmware does not take.",
     )
+
+
+def at_rate(board: Board, suite: Suite | None, energy: bool) -> Board:
+    """`board` with the serial rate that its firmware for that test and mode has."""
+    rate = ENERGY_BAUD if energy else suite.baud if suite else board.serial.baud
+    return board.model_copy(update={"serial": board.serial.model_copy(update={"baud": rate})})
 
 
 def check(suite: Suite, graph: Graph) -> None:
