@@ -20,13 +20,16 @@ JOBS   ?= 2
 GRAPHS    ?= 2000
 MUTATIONS ?= 20000
 SEED      ?= 0
+# Bytes between two faults of a kind in `make faults`, and on the virtual board, where a session takes longer.
+STEP       ?= 1
+BOARD_STEP ?= 200
 # How often `make reproduce-cnn` trains each recipe.
 SEEDS     ?= 5
 # What `make size-diff` compares with.
 BASE      ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow cores reproduce-cnn reproduce-resnet fuzz fuzz-files mutants lint typecheck bench mlperf check-models size-diff cycle-costs operators boards wheel clean
+.PHONY: help venv demo test test-slow cores reproduce-cnn reproduce-resnet fuzz fuzz-files faults mutants lint typecheck bench mlperf check-models size-diff cycle-costs operators boards wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -104,6 +107,9 @@ fuzz: $(VENV)/.stamp-test ## Compare random graphs with TFLite Micro and write d
 fuzz-files: $(VENV)/.stamp-test ## Damage models, boards and serial lines and write docs/results/fuzz.md
 	@PYTHONPATH=tests $(BIN)/python -m fuzz files --count $(MUTATIONS) --seed $(SEED) --jobs $(JOBS) \
 	    $(if $(MODELS),--models $(MODELS)) -o docs/results/fuzz.md
+
+faults: $(VENV)/.stamp-test ## Try a session with one fault on the line at each byte and write docs/results/faults.md
+	@PYTHONPATH=tests $(BIN)/python -m faults --step $(STEP) --board-step $(BOARD_STEP) -o docs/results/faults.md
 
 mutants: $(VENV)/.stamp-test ## Change what serves each operator, see its tests fail, and write docs/results/mutants.md
 	@PYTHONPATH=tests $(BIN)/python -m mutants

@@ -1,6 +1,7 @@
 /* mcuml's own commands: who the device is, checked transfer, cycles of model_invoke alone, memory. */
 #include <string.h>
 
+#include "check.h"
 #include "device.h"
 #include "mcuml_build.h"
 #include "mcuml_config.h"
@@ -10,24 +11,11 @@
 #include "stack.h"
 #include "text.h"
 
-/* CRC-32 as zlib's, bit by bit: 256 table entries would cost more flash than the time is worth. */
-static uint32_t crc32_byte(uint32_t crc, uint8_t byte)
-{
-    crc ^= byte;
-    for (int i = 0; i < 8; i++) {
-        crc = (crc >> 1) ^ (0xEDB88320u & (0u - (crc & 1)));
-    }
-    return crc;
-}
+static uint32_t session_key; /* 0 after a reset: a host sees by it that the device has forgotten what it held */
 
-/* The offset is part of the sum, so that a damaged offset is found too. */
-static uint32_t crc32_offset(uint32_t offset)
+uint32_t extension_key(void)
 {
-    uint32_t crc = 0xFFFFFFFFu;
-    for (int shift = 0; shift < 32; shift += 8) {
-        crc = crc32_byte(crc, (uint8_t)(offset >> shift));
-    }
-    return crc;
+    return session_key;
 }
 
 static void number(const char *key, uint32_t value)
@@ -86,6 +74,19 @@ static int parse_crc(char *word, uint32_t *crc)
     return 1;
 }
 
+static void key(void)
+{
+    uint32_t told;
+    if (!parse_crc(next_word(), &told)) {
+        error_text("Command 'mcuml key' requires 8 hex digits");
+        return;
+    }
+    session_key = told;
+    put_text("m-key-[");
+    put_hex32(told);
+    put_text("]\r\n");
+}
+
 static void put(void)
 {
     const char *where = next_word();
@@ -104,7 +105,7 @@ static void put(void)
         error_text("CRC must be 8 hex digits");
         return;
     }
-    crc = crc32_offset(offset);
+    crc = crc32_word(0xFFFFFFFFu, offset); /* so that a damaged offset is found too */
     for (int i = 0; i < bytes; i++) {
         crc = crc32_byte(crc, (uint8_t)hex[i]);
     }
@@ -134,7 +135,7 @@ static void get(void)
     } else {
         number("m-get-[", offset);
         put_text(",");
-        crc = crc32_offset(offset);
+        crc = crc32_word(0xFFFFFFFFu, offset);
         while (bytes--) {
             uint8_t byte = device_output_byte(offset++);
             crc = crc32_byte(crc, byte);
@@ -148,7 +149,7 @@ static void get(void)
 
 static void check(void)
 {
-    uint32_t crc = crc32_offset(0);
+    uint32_t crc = crc32_word(0xFFFFFFFFu, 0);
     for (uint32_t i = 0; i < MCUML_INPUT_BYTES; i++) {
         crc = crc32_byte(crc, device_buffer()[i]);
     }
@@ -190,8 +191,8 @@ int extension_command(const char *word)
         const char *name;
         void (*run)(void);
     } commands[] = {
-        {"id", identity}, {"mem", memory}, {"put", put},       {"get", get},
-        {"crc", check},   {"run", run},    {"layers", layers}, {"reset", port_reset},
+        {"id", identity}, {"key", key},   {"mem", memory},    {"put", put},          {"get", get},
+        {"crc", check},   {"run", run},   {"layers", layers}, {"reset", port_reset},
     };
     if (strcmp(word, "mcuml")) {
         return 0;
@@ -203,6 +204,6 @@ int extension_command(const char *word)
             return 1;
         }
     }
-    error_text("Command 'mcuml' requires id, mem, put, get, crc, run, layers or reset");
+    error_text("Command 'mcuml' requires id, key, mem, put, get, crc, run, layers or reset");
     return 1;
 }

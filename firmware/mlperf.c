@@ -170,7 +170,7 @@ static void help(void)
              "db print     : Print the input bytes\r\n"
              "infer N [W]  : Load the input, warm up W (10) times, run N times\r\n"
              "results      : Print the output scores\r\n"
-             "mcuml SUBCMD : " MCUML_FIRMWARE_VERSION ": id, mem, put, crc, run, get, layers, reset\r\n");
+             "mcuml SUBCMD : " MCUML_FIRMWARE_VERSION ": id, key, mem, put, crc, run, get, layers, reset\r\n");
 }
 
 void protocol_greet(void)

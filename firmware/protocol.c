@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "check.h"
 #include "mcuml_config.h"
 #include "port.h"
 #include "text.h"
@@ -90,14 +91,37 @@ void error_text(const char *text)
     put_text("]\r\n");
 }
 
+/* A last word that begins with '#' is a tag, which asks for a check: 1, and it is taken off. */
+static int take_tag(void)
+{
+    uint32_t at = used;
+    while (at && line[at - 1] != ' ') {
+        at--;
+    }
+    if (line[at] != '#') {
+        return 0;
+    }
+    line[at] = 0;
+    return 1;
+}
+
 static void execute(void)
 {
     char *word;
+    int tagged;
+    check_begin(line);
+    tagged = take_tag();
     cursor = line;
     word = next_word();
     if (word && !mlperf_command(word) && !extension_command(word)) {
         put_text("e-[Unknown command: ");
         put_text(word);
+        put_text("]\r\n");
+    }
+    if (tagged) {
+        uint32_t crc = check_crc(word ? extension_key() : 0); /* a host that has lost its way need not know the key */
+        put_text("m-check-[");
+        put_hex32(crc);
         put_text("]\r\n");
     }
     put_text("m-ready\r\n");

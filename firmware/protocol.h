@@ -22,5 +22,7 @@ void error_text(const char *text);
 /* Each takes the command's first word; 1 = it was one of theirs. */
 int mlperf_command(const char *word);
 int extension_command(const char *word);
+/* The key of the host's session: it is part of every check. */
+uint32_t extension_key(void);
 
 #endif

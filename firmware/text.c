@@ -3,12 +3,20 @@
 
 #include <string.h>
 
+#include "check.h"
 #include "port.h"
+
+/* All that is said goes through here, and into the check of the reply. */
+static void put_char(char c)
+{
+    check_add(c);
+    port_putc(c);
+}
 
 void put_text(const char *text)
 {
     while (*text) {
-        port_putc(*text++);
+        put_char(*text++);
     }
 }
 
@@ -21,7 +29,7 @@ void put_u64(uint64_t value)
         value /= 10;
     } while (value);
     while (n) {
-        port_putc(digits[--n]);
+        put_char(digits[--n]);
     }
 }
 
@@ -33,8 +41,8 @@ void put_u32(uint32_t value)
 void put_hex8(uint8_t value)
 {
     static const char hex[] = "0123456789abcdef";
-    port_putc(hex[value >> 4]);
-    port_putc(hex[value & 15]);
+    put_char(hex[value >> 4]);
+    put_char(hex[value & 15]);
 }
 
 void put_hex32(uint32_t value)
@@ -65,7 +73,7 @@ static void put_large(uint32_t mantissa, int exponent)
         }
     }
     while (n) {
-        port_putc((char)('0' + digits[--n]));
+        put_char((char)('0' + digits[--n]));
     }
     put_text(".000");
 }
@@ -78,7 +86,7 @@ void put_fixed3(float value)
     mantissa = bits & 0x7FFFFFu;
     exponent = (int)(bits >> 23) & 0xFF;
     if (bits >> 31) {
-        port_putc('-');
+        put_char('-');
     }
     if (exponent == 0xFF) {
         put_text(mantissa ? "nan" : "inf");
@@ -106,8 +114,8 @@ void put_fixed3(float value)
     }
     uint32_t fraction = (uint32_t)(thousandths % 1000);
     put_u64(thousandths / 1000);
-    port_putc('.');
-    port_putc((char)('0' + fraction / 100));
-    port_putc((char)('0' + fraction / 10 % 10));
-    port_putc((char)('0' + fraction % 10));
+    put_char('.');
+    put_char((char)('0' + fraction / 100));
+    put_char((char)('0' + fraction / 10 % 10));
+    put_char((char)('0' + fraction % 10));
 }

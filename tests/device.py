@@ -109,7 +109,7 @@ def device(port: str, fault: int = 0, profile: bool = True, suite: Suite | None 
     return link
 
 
-def replies(link: Link, request: bytes, count: int = 1, limit_s: float = 10) -> bytes:
+def replies(link: Link, request: bytes, count: int = 1, limit_s: float = 60) -> bytes:
     """All bytes that answer `request`, through the count-th m-ready."""
     link.write(request)
     heard, deadline = b"", time.monotonic() + limit_s

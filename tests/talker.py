@@ -11,6 +11,7 @@ import select
 import threading
 import time
 import tty
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,7 +40,7 @@ class Talker:
     usb: tuple[tuple[int, int], tuple[int, int]] | None = None
 
     def __enter__(self) -> Talker:
-        self._buffer, self._done, self._uploaded = b"", 0, self._stamp()
+        self._buffer, self._done, self._key, self._uploaded = b"", 0, 0, self._stamp()
         self._input, self._bootloader, self.listed = bytearray(64), False, True
         self._stop = threading.Event()
         self._open()
@@ -107,7 +108,7 @@ class Talker:
         self._bootloader, self.listed = True, True
         time.sleep(0.05)
         self.identity = {"port": self.identity.get("port", "arduino")} | json.loads(self.flash.read_text())  # type: ignore[union-attr]
-        self._bootloader, self._buffer, self._done = False, b"", 0
+        self._bootloader, self._buffer, self._done, self._key = False, b"", 0, 0
 
     def _react(self, words: str) -> bool:
         """Answer, or do what `on` says; False when the board is gone."""
@@ -117,15 +118,28 @@ class Talker:
             self._close()
             return False
         if event in ("restart", "forget"):
-            self._input, self._done = bytearray(64), 0
+            self._input, self._done, self._key = bytearray(64), 0, 0
             if event == "restart":
                 self._say(GREETING)
                 return True
         if event != "still":
-            self._say("".join(f"{line}\r\n" for line in [*self._answer(words.split()), "m-ready"]))
+            self._reply(words)
         return True
 
-    def _answer(self, words: list[str]) -> list[str]:
+    def _reply(self, request: str) -> None:
+        """The answer, and where the last word is a tag, the check of both."""
+        words = request.split()
+        tagged = bool(words) and words[-1].startswith("#")
+        words = words[:-1] if tagged else words
+        said: list[str] = []
+        for line in self._answer(words):
+            said.append(line)
+            self._say(f"{line}\r\n")
+        if tagged:
+            self._say(f"{protocol.CHECK}[{protocol.check(request, said, self._key if words else 0):08x}]\r\n")
+        self._say("m-ready\r\n")
+
+    def _answer(self, words: list[str]) -> Iterable[str]:
         match words:
             case []:
                 return []
@@ -136,6 +150,9 @@ class Talker:
                          "clock_hz": CLOCK_HZ, "inputs": [64], "outputs": [10], "chunk": 256, "port": "arduino",
                          "build": "b" * 16, "counter": "DWT", "step": 1, "interrupts": 1, "simulated": 0}  # fmt: skip
                 return [f"m-id-[{json.dumps(usual | self.identity)}]"]
+            case ["mcuml", "key", key]:
+                self._key = int(key, 16)
+                return [f"m-key-[{key}]"]
             case ["mcuml", "mem"]:
                 return ['m-mem-[{"arena":512,"buffer":64,"stack":2048,"stack_used":300}]']
             case ["mcuml", "put", offset, data, _]:
@@ -151,9 +168,12 @@ class Talker:
                 self._done += int(count)
                 cycles = 0 if self.stopped else round(self.seconds * CLOCK_HZ)
                 return [f"m-cycles-[{cycles and cycles + n}]" for n in range(int(count))]
-            case ["infer", count, _]:
-                self._say("m-warmup-start-0\r\nm-warmup-done\r\nm-infer-start-1\r\nm-lap-us-1000\r\n")
-                took = int(count) * self.seconds
-                time.sleep(took)
-                return [f"m-lap-us-{1000 + round(1e6 * took * self.drift)}", "m-infer-done", "m-results-[0.5]"]
+            case ["infer", count, warmups]:
+                return self._infer(int(count), warmups)
         return [f"e-[Unknown command: {words[0]}]"]
+
+    def _infer(self, count: int, warmups: str) -> Iterator[str]:
+        yield from (f"m-warmup-start-{warmups}", "m-warmup-done", f"m-infer-start-{count}", "m-lap-us-1000")
+        took = count * self.seconds
+        time.sleep(took)
+        yield from (f"m-lap-us-{1000 + round(1e6 * took * self.drift)}", "m-infer-done", "m-results-[0.5]")

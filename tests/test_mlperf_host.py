@@ -68,6 +68,8 @@ class Device(Link):
                 self.now = begin + int(n) * each
                 laps = [f"m-lap-us-{at % (1 << 32)}" for at in (begin, self.now)]
                 return [f"m-warmup-start-{w}", "m-warmup-done", f"m-infer-start-{n}", *laps, "m-infer-done", self.results()]
+            case ["results"]:
+                return [self.results()]
         return [f"e-[Unknown command: {words[0]}]"]
 
     def results(self) -> str:

@@ -36,14 +36,17 @@ EXACT = [
     ("infer 0", "infer 0%", "e-[Inference iterations must be >0]\r\n"),
     ("infer x", "infer x%", "e-[Inference iterations must be >0]\r\n"),
     ("infer 1 -1", "infer 1 -1%", "e-[Inference warmup must be >=0]\r\n"),
-    ("mcuml", "mcuml%", "e-[Command 'mcuml' requires id, mem, put, get, crc, run, layers or reset]\r\n"),
+    ("mcuml", "mcuml%", "e-[Command 'mcuml' requires id, key, mem, put, get, crc, run, layers or reset]\r\n"),
     ("put short", "mcuml put 0 00%", "e-[Command 'mcuml put' requires OFFSET HEX CRC]\r\n"),
     ("put no number", "mcuml put x 00 00000000%", "e-[Command 'mcuml put' requires OFFSET HEX CRC]\r\n"),
     ("put bad crc", "mcuml put 0 00 00000000%", f"e-[CRC mismatch: computed {protocol.crc(0, bytes(1)):08x}]\r\n"),
     ("put short crc", "mcuml put 0 00 0000%", "e-[CRC must be 8 hex digits]\r\n"),
-    ("put beyond", protocol.put(8, bytes(9)).decode(), "e-[Range exceeds the 16 input bytes]\r\n"),
-    ("put wraps", protocol.put(0xFFFFFFFF, bytes(2)).decode(), "e-[Range exceeds the 16 input bytes]\r\n"),
-    ("put", protocol.put(0, CHUNK).decode(), "m-put-[0,16]\r\n"),
+    ("put beyond", protocol.command(*protocol.put(8, bytes(9))).decode(), "e-[Range exceeds the 16 input bytes]\r\n"),
+    ("put wraps", protocol.command(*protocol.put(0xFFFFFFFF, bytes(2))).decode(), "e-[Range exceeds the 16 input bytes]\r\n"),
+    ("put", protocol.command(*protocol.put(0, CHUNK)).decode(), "m-put-[0,16]\r\n"),
+    ("key", "mcuml key 0000002a%", "m-key-[0000002a]\r\n"),
+    ("key short", "mcuml key 2a%", "e-[Command 'mcuml key' requires 8 hex digits]\r\n"),
+    ("key none", "mcuml key%", "e-[Command 'mcuml key' requires 8 hex digits]\r\n"),
     ("get beyond", "mcuml get 1 4%", "e-[Range exceeds the 4 output bytes]\r\n"),
     ("get wraps", "mcuml get 4294967295 2%", "e-[Range exceeds the 4 output bytes]\r\n"),
     ("get too large", "mcuml get 99999999999 1%", "e-[Command 'mcuml get' requires OFFSET N]\r\n"),
@@ -73,6 +76,27 @@ def matches(reply: bytes, want: str) -> bool:
 @pytest.mark.parametrize(("sent", "want"), [row[1:] for row in EXACT], ids=[row[0] for row in EXACT])
 def test_reply(link, sent, want):
     assert matches(got := replies(link, sent.encode("latin1")), want + READY), got
+
+
+# (what is sent, the lines before the check); the key is 0x2a, and that of an empty command 0
+CHECKED = [
+    ("mcuml get 0 2 #1", ["m-get-[0,0002," + f"{protocol.crc(0, bytes([0, 2])):08x}]"]),
+    ("name #ff", ["m-name-dut-[mcuml]"]),
+    ("nonsense #", ["e-[Unknown command: nonsense]"]),
+    ("db load 16 #2", ["m-[Expecting 16 bytes]"]),
+    ("mcuml key 0000002a #3", ["m-key-[0000002a]"]),
+    ("#4", []),
+]
+
+
+def test_a_tag_asks_for_the_check_of_command_reply_and_key(link):
+    replies(link, LOADED + b"infer 1 0%", 3)
+    replies(link, b"mcuml key 0000002a%")
+    for request, lines in CHECKED:
+        key = 0 if request == "#4" else 0x2A
+        want = "".join(f"{line}\r\n" for line in [*lines, f"m-check-[{protocol.check(request, lines, key):08x}]", "m-ready"])
+        assert replies(link, protocol.command(request)).decode() == want
+    replies(link, b"mcuml key 00000000%")
 
 
 def test_help_begins_with_version_and_a_blank_line(link):
@@ -169,7 +193,7 @@ def test_scores_are_printed_as_printf_does(tmp_path):
         "void show(float v, char *to) { at = to; put_fixed3(v); *at = 0; }\n"
     )
     library = tmp_path / "text.so"
-    sources = [str(tmp_path / "out.c"), str(FIRMWARE / "text.c")]
+    sources = [str(tmp_path / "out.c"), str(FIRMWARE / "text.c"), str(FIRMWARE / "check.c")]
     subprocess.run(
         [sys.executable, "-m", "ziglang", "cc", "-shared", "-fPIC", f"-I{FIRMWARE}", *sources, "-o", str(library)], check=True
     )

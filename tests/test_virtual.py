@@ -84,7 +84,7 @@ def test_a_byte_that_moves_when_the_time_is_up_moves_once(monkeypatch):
     monkeypatch.setattr(VirtualBoard, "_mmio_read", slow_read)
     monkeypatch.setattr(VirtualBoard, "_mmio_write", slow_write)
     with VirtualBoard(build("virtual"), BOARD, count=False) as board:
-        session = Session(board, Limits(attempts=1))
+        session = Session(board, Limits(attempts=1, reply_s=120, wake_s=240))
         assert session.identify(SHA256) == expected
         for _ in range(5):
             session.load_input(INPUT)

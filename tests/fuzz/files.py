@@ -150,7 +150,8 @@ def replies(seeds: range) -> Iterator[Result]:
 
 COMMANDS = (
     b"name%", b"profile%", b"timestamp%", b"db load 16%", b"db 000102030405060708090a0b0c0d0e0f%", b"infer 1 0%", b"results%",
-    b"mcuml id%", b"mcuml mem%", protocol.put(0, bytes(range(16))), protocol.put(8, bytes(8)), b"mcuml get 0 4%", b"mcuml crc%",
+    b"mcuml id%", b"mcuml mem%", protocol.command(*protocol.put(0, bytes(range(16)))),
+    protocol.command(*protocol.put(8, bytes(8))), b"mcuml key 0000002a%", b"mcuml mem #1%", b"mcuml get 0 4%", b"mcuml crc%",
     b"mcuml run 1%", b"mcuml layers%",
 )  # fmt: skip
 COMMAND_WORDS = (

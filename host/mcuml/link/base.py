@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Literal
@@ -11,15 +12,27 @@ from mcuml.errors import LinkError
 Kind = Literal["measured", "estimated", "instructions"]
 
 
+class Clock:
+    """Time as a link's device has it, in seconds since any moment. A simulated line may have a clock of its own, on which limits
+    pass without anyone waiting."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds))
+
+
 class Link(ABC):
     """A byte stream to one device; a context manager that closes it.
 
     name: "virtual", "serial", "qemu", "renode"; kind: whether its cycles are "measured", "estimated" or in truth "instructions";
-    patience: how many times as long as a board it may take to answer."""
+    patience: how many times as long as a board it may take to answer; clock: what every limit of time is measured by."""
 
     name: str
     kind: Kind
     patience: float = 1.0
+    clock: Clock = Clock()
 
     @abstractmethod
     def write(self, data: bytes) -> None:

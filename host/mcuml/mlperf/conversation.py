@@ -1,4 +1,7 @@
-"""A conversation in MLPerf Tiny's own commands, with mcuml's firmware or any other that answers them."""
+"""A conversation in MLPerf Tiny's own commands, with mcuml's firmware or any other that answers them.
+
+With mcuml's the commands carry tags and the replies checks (docs/PROTOCOL.md). With another the input and the scores are asked
+for a second time and compared; its timestamps nothing can confirm."""
 
 from __future__ import annotations
 
@@ -31,9 +34,10 @@ class Conversation(Session):
 
     def greet(self) -> Identity | None:
         """Who the device is, where mcuml's firmware runs on it; None for another one that speaks MLPerf Tiny's protocol."""
+        self._line.begin(0)
         self.wake()
         try:
-            self._exchange(protocol.command("mcuml", "id"), lambda lines: lines, None)
+            self._line.once(("mcuml", "id"), lambda lines: lines)
         except BadReply as error:
             if "Unknown command" in str(error):
                 return None
@@ -41,13 +45,13 @@ class Conversation(Session):
 
     def check(self, suite: Suite, energy: bool) -> None:
         """Raise LinkError unless the device holds the test of that name, in that mode."""
-        models = self._ask(protocol.command("profile"), lambda lines: [x for x in lines if x.startswith("m-model-")])
+        models = self._line.ask(("profile",), lambda lines: [x for x in lines if x.startswith("m-model-")])
         model = protocol.bracketed(models[0], "m-model-") if models else ""
         again = f"Build and flash it for this test: mcuml flash MODEL --suite {suite.name}" + (" --energy" if energy else "")
         if model != suite.model:
             raise LinkError(f"The device is not one of MLPerf Tiny's test '{suite.name}'.",
                             f"It answers 'profile' with the model '{model}' instead of '{suite.model}'.", again)  # fmt: skip
-        stamped = self._ask(protocol.command("timestamp"), lambda lines: lines)
+        stamped = self._line.ask(("timestamp",), lambda lines: lines)
         if energy != (not stamped):
             modes = ("energy", "performance")
             raise LinkError(f"The device is in {modes[energy]} mode.",
@@ -55,13 +59,22 @@ class Conversation(Session):
 
     def load(self, data: bytes) -> None:
         """Load the input as the official runner does: `db load N`, then 31 bytes at a time."""
-        self._input_crc = None
+        self._line.holds = True
+        for left in reversed(range(self.limits.attempts)):
+            try:
+                self._load(data)
+                break
+            except BadReply as error:  # `db` appends: what was lost or came twice is cured by beginning again
+                if not left:
+                    raise self._line.astray(("db",), error) from error
+
+    def _load(self, data: bytes) -> None:
         expecting = f"m-[Expecting {len(data)} bytes]"
-        self._once(protocol.command("db", "load", len(data)), lambda lines: _same(lines, [expecting]))
+        self._line.once(("db", "load", len(data)), lambda lines: _same(lines, [expecting]))
         for start in range(0, len(data), protocol.MLPERF_LOAD_BYTES):
             part = data[start : start + protocol.MLPERF_LOAD_BYTES]
             wanted = ["m-load-done"] if start + len(part) == len(data) else []
-            self._once(protocol.command("db", part.hex()), lambda lines, wanted=wanted: _same(lines, wanted))  # type: ignore[misc]
+            self._line.once(("db", part.hex()), lambda lines, wanted=wanted: _same(lines, wanted))  # type: ignore[misc]
 
     def holds(self, suite: Suite, data: bytes) -> bool:
         """Whether `data` arrived: by mcuml's checksum of the input where the firmware is mcuml's and the input has those bytes
@@ -69,7 +82,7 @@ class Conversation(Session):
         if self._identity is None or suite.form == "float":
             return self._printed(len(data)) == data
         stored = bytes(byte ^ 0x80 for byte in data) if suite.form == "rgb" else data
-        crc, _ = self._ask(protocol.command("mcuml", "crc"), lambda lines: protocol.state(lines[0] if lines else ""))
+        crc, _ = self._line.ask(("mcuml", "crc"), lambda lines: protocol.state(lines[0] if lines else ""))
         return crc == protocol.crc(0, stored)
 
     def _printed(self, count: int) -> bytes:
@@ -81,18 +94,25 @@ class Conversation(Session):
                 raise BadReply(f"expected {count} bytes in lines of m-buffer-, got {lines[:2]!r}")
             return bytes.fromhex(digits)
 
-        return self._ask(protocol.command("db", "print"), decode)
+        return self._line.ask(("db", "print"), decode, lines=count // 8)
 
     def run(self, iterations: int, warmups: int, limit_s: float, energy: bool = False) -> Infer:
         """`infer N W`; no line of its reply may take longer than `limit_s` seconds."""
 
         def decode(lines: list[str]) -> Infer:
-            laps = [line.removeprefix("m-lap-us-") for line in lines if line.startswith("m-lap-us-")]
-            if len(laps) != (0 if energy else 2) or not all(lap.isdecimal() for lap in laps) or "m-infer-done" not in lines:
-                raise BadReply(f"expected {'no' if energy else 'two'} m-lap-us- lines and m-infer-done, got {lines!r}")
-            return Infer(iterations, warmups, tuple(map(int, laps)), tuple(protocol.results(lines[-1])))
+            laps = protocol.laps(lines, iterations, warmups, energy)
+            return Infer(iterations, warmups, laps, tuple(protocol.results(lines[-1])))
 
-        return self._once(protocol.command("infer", iterations, warmups), decode, limit_s * self.link.patience)
+        ask = self._line.once if energy else self._line.ask  # a second window would be a second one for the meter too
+        try:
+            told = ask(("infer", iterations, warmups), decode, limit_s * self.link.patience, 7)
+        except BadReply as error:
+            raise self._line.astray(("infer", iterations, warmups), error) from error
+        if self._identity is None:
+            again = self._line.ask(("results",), lambda lines: protocol.results(lines[0] if lines else ""))
+            if tuple(again) != told.scores:
+                raise self._line.astray(("results",), BadReply(f"'infer' told {told.scores}, 'results' {tuple(again)}"))
+        return told
 
 
 def _same(got: list[str], want: list[str]) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-VERSION = 2  # 2: `mcuml id` tells port, build, counter, step, interrupts, simulated; `mcuml crc` the inferences so far
+VERSION = 2  # 2: replies are checked; `mcuml id` tells port, build, counter, step, interrupts, simulated; `mcuml crc` inferences
 TERMINATOR = "%"
 READY = "m-ready"
-GREETING = "m-init-done"
+CHECK = "m-check-"
+BOOT = "m-timestamp-mode-"  # how the first line of the greeting after power-up begins
 CHUNK_BYTES = 256  # data bytes of one `mcuml put` or `mcuml get`
 LINE_BYTES = 2 * CHUNK_BYTES + 48  # hex digits, command words, an offset of 10 digits, a CRC of 8
 DEFAULT_WARMUPS = 10  # MLPerf Tiny's firmware, although its help text says 0
@@ -64,14 +66,27 @@ def crc(offset: int, data: bytes) -> int:
     return zlib.crc32(data, zlib.crc32(offset.to_bytes(4, "little")))
 
 
+def check(request: str, lines: Sequence[str], key: int) -> int:
+    """What the device's m-check line holds: CRC-32 of the command as sent, without its terminator, the reply's lines, each with
+    CR LF, and the session's key, 4 bytes little-endian; of an empty command the key is 0."""
+    said = request + "".join(f"{line}\r\n" for line in lines)
+    return zlib.crc32(key.to_bytes(4, "little"), zlib.crc32(said.encode("utf-8")))
+
+
+def parted(lines: Sequence[str]) -> tuple[list[str], int | None]:
+    """A reply's lines before its check, and the check; None where the last line is none."""
+    match = re.fullmatch(CHECK + r"\[([0-9a-f]{8})\]", lines[-1]) if lines else None
+    return list(lines[:-1] if match else lines), int(match[1], 16) if match else None
+
+
 def command(*words: object) -> bytes:
     """One command: words joined by a space, ended by the terminator."""
     return (" ".join(str(w) for w in words) + TERMINATOR).encode("ascii")
 
 
-def put(offset: int, data: bytes) -> bytes:
-    """Write `data` (at most CHUNK_BYTES) into the input buffer at `offset`."""
-    return command("mcuml", "put", offset, data.hex(), f"{crc(offset, data):08x}")
+def put(offset: int, data: bytes) -> tuple[object, ...]:
+    """Words of the command that writes `data` (at most CHUNK_BYTES) into the input buffer at `offset`."""
+    return "mcuml", "put", offset, data.hex(), f"{crc(offset, data):08x}"
 
 
 def bracketed(line: str, prefix: str) -> str:
@@ -141,3 +156,21 @@ def results(line: str) -> list[float]:
         return [float(v) for v in bracketed(line, "m-results-").split(",")]
     except ValueError as error:
         raise BadReply(f"expected m-results-[...], got {line!r}") from error
+
+
+def laps(lines: Sequence[str], iterations: int, warmups: int, energy: bool = False) -> tuple[int, ...]:
+    """The timestamps, in microseconds, in the reply to `infer iterations warmups` of MLPerf Tiny: two, or in energy mode none.
+    Every line must be there, with the numbers that were asked for."""
+    between = [] if energy else [r"m-lap-us-([0-9]{1,10})"] * 2
+    wanted = [
+        f"m-warmup-start-{warmups}",
+        "m-warmup-done",
+        f"m-infer-start-{iterations}",
+        *between,
+        "m-infer-done",
+        r"m-results-.*",
+    ]
+    found = [re.fullmatch(want, line) for want, line in zip(wanted, lines, strict=False)]
+    if len(lines) != len(wanted) or not all(found):
+        raise BadReply(f"expected the {len(wanted)} lines of 'infer {iterations} {warmups}', got {list(lines)!r}")
+    return tuple(int(match[1]) for match in found if match and match.re.groups)
