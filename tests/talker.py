@@ -122,7 +122,8 @@ class Talker:
             if event == "restart":
                 self._say(GREETING)
                 return True
-        if event != "still":
+        self.deaf = self.deaf or event == "still"
+        if not self.deaf:
             self._reply(words)
         return True
 

@@ -39,8 +39,8 @@ def converse(link: Link, sha256: str, inputs: tuple[bytes, ...]) -> tuple[object
     memory, layers = session.memory(), session.layers()
     others = tuple(bytes(reversed(data)) for data in inputs)
     session.load(b"".join(others))
-    window = session.run(2, 1, INFER_S)
-    return identity, runs, outputs, memory, layers, window, session.output()
+    told = session.run(2, 1, INFER_S)
+    return identity, runs, outputs, memory, layers, told.us, told.scores, session.output()
 
 
 def converse_plainly(link: Link, inputs: tuple[bytes, ...]) -> tuple[object, ...]:

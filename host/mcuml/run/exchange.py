@@ -146,9 +146,7 @@ class Exchange:
                     raise LinkError(
                         f"The firmware on the {self.link.name} device faulted.", line, "Look the address up in the ELF."
                     )
-                self.boots += line.startswith(protocol.BOOT)
-                if line.startswith(protocol.BOOT) and self.holds:
-                    raise self.restarted("It greeted as after power-up.")
+                self._greeted(line.count(protocol.BOOT))  # also in the midst of a line that the restart cut
                 if wanted(line):
                     return lines
                 if line.startswith(("m-", "e-")):
@@ -168,7 +166,12 @@ class Exchange:
         deadline = self.link.clock.now() + 0.5
         while self.link.clock.now() < deadline and (came := self.link.read(0.02)):
             dropped = dropped[-MAX_LINE:] + came
-        self.boots += dropped.count(protocol.BOOT.encode("ascii"))
+        self._greeted(dropped.count(protocol.BOOT.encode("ascii")))
+
+    def _greeted(self, times: int) -> None:
+        self.boots += times
+        if times and self.holds:
+            raise self.restarted("It greeted as after power-up.")
 
     def _align(self, line_s: float = 0, tries: int = 2) -> bool:
         """End whatever half command the device may hold and drop all that it still has to say: True when it has answered an
