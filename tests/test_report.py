@@ -93,3 +93,14 @@ def test_doctor_is_content_with_one_compiler(monkeypatch: pytest.MonkeyPatch) ->
 def test_doctor_sees_a_cache_that_cannot_be_written(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     assert in_process("doctor", MCUML_CACHE=str(tmp_path / "file" / "below")).exit_code == 5
+
+
+def test_energy_says_what_it_is() -> None:
+    run = results.Result(
+        schema=1, mcuml="0", when="", command=[], link="virtual",
+        model=results.ModelPart(name="m", sha256="0" * 64, bytes=1, macs=1, scheme="int8"),
+        board=results.BoardPart(name="b", core="cortex-m4f", clock_hz=1),
+        energy=results.Energy(kind="estimated", uj=1234.56, source="3.3 V x 6 mA x latency; a datasheet"),
+    )  # fmt: skip
+    text = printed(report.result(run))
+    assert "1,234.6 uJ estimated per inference" in text and "a datasheet" in text

@@ -26,7 +26,8 @@ def simulate(
     from mcuml.cli._console import tell
     from mcuml.cli._firmware import firmware
     from mcuml.link.pty import serve
-    from mcuml.link.virtual import VirtualBoard, counts_cycles
+    from mcuml.link.repeats import RepeatingBoard
+    from mcuml.link.virtual import counts_cycles
 
     plan, image = firmware(model, board, quiet, None, True, optimize, tuned, suite, energy)
 
@@ -39,7 +40,7 @@ def simulate(
             name = f"{plan.graph.name} on virtual {image.board.name}"
             tell(f"{name}; {times}. Try: python -m serial.tools.miniterm {path}")
 
-    with VirtualBoard(image.elf, image.board) as link:
+    with RepeatingBoard(image.elf, image.board) as link:
         if pty:
             serve(link, ready)
         received = b""  # the first round brings the greeting

@@ -62,9 +62,8 @@ class Lpm01a(Instrument):
             raise
 
     def start(self) -> None:
-        self._command("start")
-        self._text.clear()
         self._ended.clear()
+        self._command("start")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -117,7 +116,7 @@ class Lpm01a(Instrument):
             raise self._mute(command, str(error)) from error
 
     def _command(self, command: str) -> None:
-        """Send `command` and wait until it is acknowledged."""
+        """Send `command` and wait until it is acknowledged; what came after that line is kept: the first samples, perhaps."""
         self._text.clear()
         self._send(command)
         deadline = time.monotonic() + ANSWER_S
@@ -126,9 +125,11 @@ class Lpm01a(Instrument):
                 self._text += self._line.read(max(1, self._line.in_waiting))
             except Exception as error:
                 raise self._mute(command, str(error)) from error
-            for line in self._text.decode("ascii", "replace").split("\n")[:-1]:
-                told = line.replace(PROMPT, "").strip()
+            lines = bytes(self._text).split(b"\n")
+            for n, line in enumerate(lines[:-1]):
+                told = line.decode("ascii", "replace").replace(PROMPT, "").strip()
                 if told.startswith("ack") and command in told:
+                    self._text = bytearray(b"\n".join(lines[n + 1 :]))
                     return
                 if told.startswith("error"):
                     time.sleep(0.1)  # a line with the reason follows
