@@ -29,7 +29,7 @@ SEEDS     ?= 5
 BASE      ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow cores reproduce-cnn reproduce-resnet fuzz fuzz-files faults mutants lint typecheck bench mlperf check-models size-diff cycle-costs operators boards wheel clean
+.PHONY: help venv demo test test-slow cores reproduce-cnn reproduce-resnet gate baseline fuzz fuzz-files faults mutants lint typecheck bench mlperf check-models size-diff cycle-costs operators boards wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -100,6 +100,15 @@ operators: $(VENV)/.stamp-test ## Write docs/OPERATORS.md from the code and its 
 
 boards: $(VENV)/.stamp-dev ## Write docs/BOARDS.md from boards/
 	@$(BIN)/python tools/list_boards.py
+
+# The compiler that pip installs, whose figures are the same everywhere. Most of the image is firmware, which may grow.
+GATE := MCUML_TOOLCHAIN=zig $(BIN)/mcuml check --baseline examples/digits/baseline.json
+
+gate: $(VENV)/.stamp-test ## Hold the digits' model against examples/digits/baseline.json
+	@$(GATE) --max-latency +2% --max-flash +5% --max-ram +64 --min-accuracy 0
+
+baseline: $(VENV)/.stamp-test ## Write examples/digits/baseline.json from what is now
+	@$(GATE) --update
 
 fuzz: $(VENV)/.stamp-test ## Compare random graphs with TFLite Micro and write docs/results/fuzz.md
 	@PYTHONPATH=tests $(BIN)/python -m fuzz graphs --count $(GRAPHS) --seed $(SEED) --jobs $(JOBS) -o docs/results/fuzz.md

@@ -74,7 +74,7 @@ def check(
         raise CheckError(
             f"{len(failed)} of {len(judged)} models moved beyond their limits, or could not be judged.",
             "" if not quiet else check_report.markdown(failed),
-            "If that is meant: mcuml check --update, and commit the baseline.",
+            f"If that is meant: mcuml check --update{f' --baseline {baseline}' if baseline != BASELINE else ''}, and commit it.",
         )
 
 
