@@ -154,7 +154,7 @@ def _pulse_enable(line: Any) -> None:
 
 
 def _break(line: Any) -> None:
-    """An on-board probe restarts its target on a break, as mbed's interface firmware does."""
+    """DAPLink restarts its target on a break, as its users guide says; of ST-LINK that was not checked."""
     line.send_break(duration=0.25)
 
 
