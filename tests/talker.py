@@ -21,13 +21,15 @@ from mcuml.run import protocol
 CLOCK_HZ = 64_000_000
 GREETING = "m-timestamp-mode-performance\r\nm-lap-us-9\r\nm-init-done\r\nm-ready\r\n"
 
+BABBLES = 120  # after about 8 s it is quiet, so that a test of an endless wait ends
+
 
 @dataclass
 class Talker:
     """identity: fields of `mcuml id` that differ from the usual; seconds: of one inference; drift: the counter's time by the
     wall's; stopped: it counts nothing; deaf: it answers nothing, but says `babble` all the time; on: command -> what then
-    happens ("restart", "forget", "vanish", "still"); flash: the file that an upload writes the next identity to; usb: (vid,
-    pid) of application and bootloader."""
+    happens ("restart", "forget", "vanish", "still", "babble"); flash: the file that an upload writes the next identity to;
+    alias: another name for its port, under which the bootloader is; usb: (vid, pid) of application and bootloader."""
 
     identity: dict = field(default_factory=dict)
     seconds: float = 0.001
@@ -37,10 +39,11 @@ class Talker:
     babble: bytes = b""
     on: dict = field(default_factory=dict)
     flash: Path | None = None
+    alias: Path | None = None
     usb: tuple[tuple[int, int], tuple[int, int]] | None = None
 
     def __enter__(self) -> Talker:
-        self._buffer, self._done, self._key, self._uploaded = b"", 0, 0, self._stamp()
+        self._buffer, self._done, self._key, self._uploaded, self._babbled = b"", 0, 0, self._stamp(), 0
         self._input, self._bootloader, self.listed = bytearray(64), False, True
         self._stop = threading.Event()
         self._open()
@@ -58,10 +61,9 @@ class Talker:
         if not self.listed or self.usb is None:
             return []
         vid, pid = self.usb[self._bootloader]
+        device = str(self.alias) if self._bootloader and self.alias else self.path
         return [
-            SimpleNamespace(
-                device=self.path, vid=vid, pid=pid, serial_number="77", location="1-2", product="talker", description=""
-            )
+            SimpleNamespace(device=device, vid=vid, pid=pid, serial_number="77", location="1-2", product="talker", description="")
         ]
 
     def _open(self) -> None:
@@ -87,7 +89,8 @@ class Talker:
                 self._reflash()
             try:
                 readable, _, _ = select.select([self._ours], [], [], 0.02)
-                if self.babble:
+                if self.babble and self._babbled < BABBLES:
+                    self._babbled += 1
                     self._say(self.babble)
                     self._stop.wait(0.05)
                 self._buffer += os.read(self._ours, 4096) if readable else b""
@@ -122,6 +125,8 @@ class Talker:
             if event == "restart":
                 self._say(GREETING)
                 return True
+        if event == "babble":
+            self.deaf, self.babble = True, b"I (312) heap: 201 kB free\r\n"
         self.deaf = self.deaf or event == "still"
         if not self.deaf:
             self._reply(words)

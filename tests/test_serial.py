@@ -2,9 +2,11 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -107,6 +109,7 @@ EVENTS = {  # id: (command at which it happens, what happens, what is told)
     "unnoticed-before-the-output": ("mcuml get", "forget", "restarted in the middle"),
     "gone-in-a-run": ("mcuml run", "vanish", "vanished while it was"),
     "stuck-in-a-run": ("mcuml run", "still", "did not answer 'mcuml run"),
+    "babbles-in-a-run": ("mcuml run", "babble", "did not answer 'mcuml run"),
 }
 
 
@@ -117,10 +120,12 @@ def test_no_figure_survives_a_restart(case: str) -> None:
         session = Session(link, QUICK)
         session.identify()
         board.on = {command: event}
+        began = time.monotonic()
         with pytest.raises(LinkError, match=told) as caught:
             session.load_input(INPUT)
             session.infer(2)
             session.output()
+        assert time.monotonic() - began < 7
         assert isinstance(caught.value, Vanished) == (event == "vanish") and caught.value.exit_code == 6
 
 
@@ -357,3 +362,22 @@ def test_old_firmware_says_its_version() -> None:
         session = Session(link, QUICK)
         with pytest.raises(LinkError, match="speaks version 1 of mcuml's protocol"):
             session.identify()
+
+
+def test_the_page_tells_the_messages_that_there_are() -> None:
+    """The first column of docs/HARDWARE.md's table, piece by piece, in the sources."""
+    root = Path(__file__).resolve().parents[1]
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("link/serial", "run")
+        for path in sorted((root / "host" / "mcuml" / folder).glob("*.py"))
+    )
+    code = re.sub(r'"\s+f?"', "", code + (root / "host" / "mcuml" / "vendor.py").read_text(encoding="utf-8"))
+    table = (root / "docs" / "HARDWARE.md").read_text(encoding="utf-8").partition("| Message |")[2]
+    rows = re.findall(r"^\| (.+?) \|", table.partition("|---|")[2], re.MULTILINE)
+    assert len(rows) > 25
+    for row in rows:
+        for message in row.removesuffix(" (a warning)").split(" / "):
+            pieces = re.split(r"\.\.\.|\bP\b|15 s|180 s|: |; ", message)
+            for piece in (piece.strip(" .:") for piece in pieces):
+                assert piece in code, f"docs/HARDWARE.md tells a message that mcuml does not: {message!r} ({piece!r})"
