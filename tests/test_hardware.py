@@ -128,6 +128,14 @@ def test_which_board_is_on_which_port(case: str) -> None:
             _fleet.pairs(names, ports)
 
 
+@pytest.mark.parametrize(
+    "words", [("--hardware", "--link", "qemu"), ("--no-flash",), ("--flash", "--link", "virtual")], ids=" ".join
+)
+def test_what_does_not_go_together_is_refused(words: tuple[str, ...]) -> None:
+    done = in_process("bench", DIGITS, *words)
+    assert done.exit_code == 2 and "real board" in done.stderr
+
+
 def test_hardware_without_a_board_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serial.tools.list_ports.comports", list)
     done = in_process("bench", DIGITS, "--hardware")

@@ -246,6 +246,18 @@ def test_the_port_of_a_board(case: str, monkeypatch) -> None:
     assert all(port.device in caught.value.evidence for port in there) and caught.value.try_next
 
 
+def test_the_port_of_another_board_is_not_taken(monkeypatch) -> None:
+    other = next(
+        b for b in boards.load_all() if b.usb and b.usb[0].role == "application" and not {(u.vid, u.pid) for u in b.usb} & {*IDS}
+    )
+    theirs = (other.usb[0].vid, other.usb[0].pid)
+    monkeypatch.setattr("serial.tools.list_ports.comports", listed(Port("A", theirs), Port("B", (1, 2))))
+    with pytest.raises(LinkError, match="The port A is not a") as caught:
+        ports.find(BOARD, "A")
+    assert other.name in caught.value.what and f"--board {other.name}" in caught.value.try_next
+    assert ports.find(other, "A").device == "A" and ports.find(BOARD, "B").device == "B"
+
+
 BACK = {  # id: (the port before, ports then, the one it is or what is told)
     "other-name-and-id": (Port("A", IDS[1], "77"), [Port("X", (1, 2)), Port("B", IDS[0], "77")], "B"),
     "same-plug": (Port("A", IDS[1], "", "1-2"), [Port("B", IDS[0], "", "1-2:1.0"), Port("C", IDS[0], "", "1-3")], "B"),

@@ -14,6 +14,7 @@ pytest.importorskip("termios", reason="There are no pseudo-terminals here; run t
 from mcuml import board as boards
 from mcuml.errors import BuildError, LinkError, RequestError
 from mcuml.link.serial import ports
+from mcuml.link.serial.line import Vanished
 from mcuml.run import flash, upload_output
 from stand_in_pio import RECORDED
 from talker import Talker
@@ -146,6 +147,20 @@ def test_why_an_upload_failed(case: str) -> None:
     error = upload_output.explain(RECORDED[case], BOARD, "/dev/ttyX")
     assert f"The {BOARD.title} was not flashed: " in error.what and FAILED[case] in error.what
     assert error.exit_code == 6 and error.try_next and error.evidence.splitlines()[0] in RECORDED[case]
+
+
+def test_a_board_that_is_unplugged_while_it_is_flashed(bench: Bench, monkeypatch) -> None:
+    monkeypatch.setenv("STAND_IN", "strange")
+    with bench.talker() as talker:
+
+        def gone(stage: str, *_: object) -> None:
+            talker.listed = talker.listed and not stage.startswith("upload to")
+
+        with (
+            pytest.raises(Vanished, match="vanished while it was flashed"),
+            flash.on_port(FILES, BOARD, SHA256, "", None, PORT, gone),
+        ):
+            pass
 
 
 def test_a_failed_upload_ends_the_session_and_frees_the_port(bench: Bench, monkeypatch) -> None:

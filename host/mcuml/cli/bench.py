@@ -55,8 +55,13 @@ def bench(
         raise RequestError(f"--samples is '{samples}'.", "", "Give a number of at least 1, or 'all'.")
     if json and json != "-":
         results.check_place(Path(json))
-    if hardware or port:
-        link = "serial"
+    if (hardware or port) and link not in ("virtual", "serial"):
+        raise RequestError(
+            f"--link {link} and a real board exclude each other.", "", "Leave one of --link, --hardware and --port out."
+        )
+    link = "serial" if hardware or port else link
+    if flash is not None and link != "serial":
+        raise RequestError("Only a real board is flashed.", "", "Give --hardware or --port, or leave --flash and --no-flash out.")
     targets = pairs(board or [default_board()], port or [])
     if len(targets) > 1:
         options = {"--link": link, "--data": data, "--labels": labels, "--samples": samples, "--board-samples": board_samples,

@@ -12,6 +12,7 @@ from mcuml.build import Image
 from mcuml.errors import RequestError
 from mcuml.link import qemu, renode
 from mcuml.link.base import Link
+from mcuml.link.serial import ports
 from mcuml.link.serial.line import SerialLink
 from mcuml.link.virtual import VirtualBoard, check_simulated
 from mcuml.run.session import Session
@@ -47,7 +48,7 @@ def _any(_board: Board) -> None:
 
 
 def _serial(image: Image, port: str, _count: bool, _waits: bool) -> Link:
-    return SerialLink(port, image.board)
+    return SerialLink(ports.find(image.board, port).device, image.board)
 
 
 # Simulators that count instructions have Link.kind "instructions": no latency is told of them.

@@ -17,7 +17,7 @@ from mcuml.build import Image
 from mcuml.elf_sizes import sizes
 from mcuml.errors import LinkError, RequestError
 from mcuml.link.serial import holders, ports
-from mcuml.link.serial.line import SerialLink, touch
+from mcuml.link.serial.line import SerialLink, touch, vanished
 from mcuml.link.serial.ports import Port
 from mcuml.run import upload_output
 from mcuml.run.measure import Progress
@@ -107,7 +107,10 @@ def upload(image: Image, port: Port, progress: Progress) -> Port:
     if status:
         if vendor.lacks_packages(output):
             raise vendor.vendor_error(output, vendor.Project(image.folder, board, image.port, image.build))
-        raise upload_output.explain(output, board, port.device)
+        error = upload_output.explain(output, board, port.device)
+        if port.usb and not any(found.is_device_of(port) for found in ports.all_ports()):
+            raise vanished(port, board, "flashed", error.evidence)
+        raise error
     progress("wait for the board")
     if board.serial.reappears:
         ports.wait_until_gone(port, 1.0)

@@ -104,9 +104,9 @@ def recognized(port: Port, boards: Iterable[Board] | None = None) -> list[Recogn
 
 def find(board: Board, device: str = "") -> Port:
     """The port on which `board` is: `device` if given, else the one that bears its USB id. Raises LinkError: no port at all,
-    none of this board, several."""
+    none of this board, several, or one that is another board's beyond doubt."""
     if device:
-        return named(device)
+        return _not_anothers(named(device), board)
     there = all_ports()
     ids = ", ".join(f"{usb.vid:04x}:{usb.pid:04x} ({usb.role})" for usb in board.usb)
     fitting = [port for port in there if recognized(port, [board])]
@@ -123,6 +123,19 @@ def find(board: Board, device: str = "") -> Port:
             "Plug it in with a cable that carries data; if it is one of these all the same, name it: --port PORT",
         )
     raise LinkError(f"Several ports could be the {board.title}.", _listed(fitting), "Name one: --port PORT")
+
+
+def _not_anothers(port: Port, board: Board) -> Port:
+    """`port`, unless its USB id is another board's own. That of a bridge or a probe tells nothing, for many boards have one."""
+    others = [found.board for found in recognized(port) if found.role in ("application", "bootloader")]
+    if others and board.usb and not recognized(port, [board]):
+        names = " or ".join(other.name for other in others)
+        raise LinkError(
+            f"The port {port.device} is not a {board.title}: its USB id {port.usb_id} is that of {names}.",
+            _listed(all_ports()),
+            f"Give --board {others[0].name}, or the port of the {board.title}: mcuml ports",
+        )
+    return port
 
 
 def wait_for(was: Port, board: Board, limit_s: float = REAPPEAR_S, ready: Callable[[Port], bool] = lambda _: True) -> Port:
