@@ -89,7 +89,7 @@ def test_a_robot_test_gets_a_script_that_neither_serves_a_port_nor_starts() -> N
     assert "CreateServerSocketTerminal" not in script and not script.endswith("start\n") and "LoadELF" in script
 
 
-@pytest.mark.parametrize("name", {load(name).simulators.renode.port: name for name in BOARDS}.values())  # one per port
+@pytest.mark.parametrize("name", ["nano33ble", "disco_f746ng", "nucleo_f446re"])  # one for each port and kind of USART
 def test_firmware_links_for_the_platform(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MCUML_CACHE", str(cache_folder()))
     board = load(name)
