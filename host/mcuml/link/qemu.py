@@ -66,7 +66,7 @@ class Qemu(ChildLink):
 
     name = "qemu"
     title = "QEMU"
-    patience = 3.0
+    patience = 10.0  # as the virtual board's, where the processor is shared
 
     def __init__(self, elf: Path, board: Board):
         check(board)
