@@ -33,8 +33,9 @@ class Device(Link):
 
     name, kind = "serial", "measured"
 
-    def __init__(self, each_us=(1000,), model="kws01", energy=False, spoils=False):
+    def __init__(self, each_us=(1000,), model="kws01", energy=False, spoils=False, classes=4, end=""):
         self.each_us, self.model, self.energy, self.spoils = list(each_us), model, energy, spoils
+        self.classes, self.end = classes, end
         self.now, self.held, self.out, self.size = 0, b"", b"", 0
         self.infers: list[tuple[int, int]] = []
 
@@ -74,7 +75,7 @@ class Device(Link):
 
     def results(self) -> str:
         best = self.held[0] % 4
-        return f"m-results-[{','.join('0.900' if c == best else '0.033' for c in range(4))}]"
+        return f"m-results-[{','.join('0.900' if c == best else '0.033' for c in range(self.classes))}{self.end}]"
 
     def read(self, timeout_s: float) -> bytes:
         said, self.out = self.out, b""
@@ -123,8 +124,9 @@ def test_a_device_that_runs_faster_later_gets_more():
         (Device([0]), "clock does not advance"),
         (Device([1000, 500, 250, 125, 62, 31, 15, 7]), "No count of inferences"),
         (Device(spoils=True), "other bytes than those of random_7_0"),
+        (Device(classes=5), "answers with 5 scores; the test 'kws' has 4"),
     ],
-    ids=["frozen", "unsteady", "damaged"],
+    ids=["frozen", "unsteady", "damaged", "another model"],
 )
 def test_what_is_no_figure_is_an_error(device, words):
     with pytest.raises(LinkError, match=words):
@@ -145,6 +147,11 @@ def test_another_device_is_noticed(device, energy, words):
     with pytest.raises(LinkError, match=words) as caught:
         talk.check(STUB, energy)
     assert "--suite kws" in caught.value.try_next
+
+
+def test_a_list_of_scores_that_ends_in_a_comma():
+    """As that of the official reference firmware for visual wake words."""
+    assert len(go(Device([2_000_000], end=","))[0][0].infer.scores) == 4
 
 
 def test_a_clock_that_wraps_within_a_window():
@@ -289,6 +296,7 @@ def test_energy_results(tmp_path):
         made.say("begun")
         made.save(text.splitlines(), found, "energy", "estimated")
     told = json.loads((made.path / "results.json").read_text())
+    assert told[0]["power"]["voltage"] == 3.0
     assert told[0]["power"]["timestamps"] == [["00", 0], ["01", 20000]] and len(told[0]["power"]["samples"]) == 20000
     assert sum(told[0]["power"]["samples"]) == pytest.approx(0.6)
 
@@ -347,6 +355,7 @@ def test_windows_of_a_longer_file(tmp_path):
         ("a.bin,12\n", 490, "Rows are"),
         ("b.bin,12,1\n", 490, "cannot be read"),
         ("a.bin,12,7,2560,512\n", 490, "windows of 2560 bytes"),
+        ("\n", 490, "lists no files"),
     ],
 )
 def test_wrong_data_is_named(tmp_path, labels, size, words):
@@ -390,6 +399,7 @@ def test_windows_of_one_file_are_averaged():
         (["run", "X", "--suite", "kws", "--mode", "fast"], 2, "--mode is 'fast'"),
         (["walk", "X", "--suite", "kws"], 2, "knows no 'walk'"),
         (["run", "X", "--suite", "kws", "--samples", "0"], 2, "--samples is '0'"),
+        (["run", "X", "--suite", "kws", "--meter", "js220"], 2, "--meter is for energy mode"),
         (["run", "DIGITS", "--suite", "kws"], 3, "no model for MLPerf Tiny's test 'kws'"),
     ],
 )

@@ -90,3 +90,14 @@ def test_a_reset_within_a_window_forgets_it():
         link.reset()
         assert replies(link, b"").endswith(b"m-init-done\r\nm-ready\r\n")
         assert b"m-infer-done" in replies(link, b"infer 5 1%")
+
+
+def test_loading_takes_no_time_and_what_follows_does():
+    with RepeatingBoard(build("virtual"), BOARD) as link:
+        replies(link, b"")
+        replies(link, b"db load 16%")
+        began = link.cycles
+        replies(link, b"db 0001%db 0203%", 2)
+        assert link.cycles == began
+        replies(link, b"name%")
+        assert link.cycles > began

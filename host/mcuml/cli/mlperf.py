@@ -55,13 +55,15 @@ def mlperf(
         raise RequestError(f"--mode is '{mode}'.", "", f"Give one of {', '.join(MODES)}.")
     if samples != "all" and not (samples.isdecimal() and int(samples)):
         raise RequestError(f"--samples is '{samples}'.", "", "Give a number of at least 1, or 'all'.")
+    if meter and not (port and mode == "energy"):
+        raise RequestError("--meter is for energy mode on a port.", "", "Give --mode energy and --port PORT too.")
     test, files = suites.find(suite), None if samples == "all" else int(samples)
     target = load(board or default_board())
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(stages(quiet))
         progress("read the model and plan its memory")
         plan = prepare(model, optimize, tuned, target.core)
-        instrument = stack.enter_context(_meter(meter, volts)) if meter and port and mode == "energy" else None
+        instrument = stack.enter_context(_meter(meter, volts)) if meter else None
         done = procedure.run(
             plan, procedure.Request(test, cast(procedure.Mode, mode), target, output, port, data, files, instrument), progress
         )

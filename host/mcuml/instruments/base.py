@@ -15,12 +15,13 @@ from mcuml.errors import LinkError
 @dataclass(frozen=True, eq=False)
 class Recording:
     """joules: energy of each sample, float64 (n,), `rate_hz` a second. edges: number of samples before each falling edge of the
-    trigger pin, in order. first: the instrument's own number of the first edge."""
+    trigger pin, in order. first: the instrument's own number of the first edge. volts: of the supply, where it is known."""
 
     joules: np.ndarray
     edges: tuple[int, ...]
     rate_hz: float = 1000.0
     first: int = 0
+    volts: float | None = None
 
     def window(self) -> tuple[float, float]:
         """(microjoules, seconds) between the last two edges: what lies before may be a device's start. Raises LinkError."""

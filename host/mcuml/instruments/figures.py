@@ -45,7 +45,7 @@ class BoardFigures(Instrument):
         falls = [cycles for cycles, level in self._edges()[self._seen :] if level == 0]
         began = falls[0] if falls else 0
         places = tuple(round((at - began) * 1000 / self._clock_hz) for at in falls)
-        return Recording(np.full(places[-1] if places else 0, self._watts / 1000), places)
+        return Recording(np.full(places[-1] if places else 0, self._watts / 1000), places, volts=self.volts)
 
     def close(self) -> None:
         pass

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class Lpm01a(Instrument):
             reader.join(ANSWER_S)
         if END.encode() not in self._text:
             raise self._mute("stop", self._failed or self._last())
-        return parse(self._text.decode("ascii", "replace"))
+        return replace(parse(self._text.decode("ascii", "replace")), volts=self.volts)
 
     def close(self) -> None:
         if self._closed:

@@ -125,6 +125,7 @@ def _entry(window: Window, mode: str, kind: str) -> dict[str, Any]:
             "samples": [None if math.isnan(j) else j for j in np.asarray(held.joules).tolist()],
             "timestamps": [[f"{held.first + n:02}", at] for n, at in enumerate(held.edges)],
             "extracted_power": None,
+            **({} if held.volts is None else {"voltage": held.volts}),
         }
     return {**told, "mode": LETTERS[mode], "kind": kind}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,11 @@ def official(path: Path, suite: Suite, limit: int | None = None) -> Iterator[Sam
     the anomaly detection gives as many windows as fit, `stride` bytes apart. Raises RequestError."""
     if not path.exists():
         raise RequestError(f"There is no data file {path}.", "", "Give the data set's folder or zip, with y_labels.csv in it.")
-    for row, size, data in dataset.members(path, limit):
+    rows = dataset.members(path, limit)
+    first_row = next(rows, None)
+    if first_row is None:
+        raise RequestError(f"{path} lists no files.", f"Its {dataset.LABELS_FILE} is empty.", "Give the whole data set.")
+    for row, size, data in itertools.chain([first_row], rows):
         fields = dict(zip(FIELDS, row, strict=False))
         step = int(fields.get("stride") or suite.stride or suite.bytes)
         if size < suite.bytes or (size != suite.bytes and not suite.stride):

@@ -19,7 +19,7 @@ from mcuml.run.suites import Suite
 WINDOW_S = 10.0
 AIM_S = 10.2  # what is aimed at when a window was too short: a later one may run a little faster
 RAISES = 4  # times that N is raised before the device is said to have no steady speed
-FIRST_S = 120.0  # limit of the first window, whose length nobody knows
+FIRST_S = 600.0  # limit of the first window, whose length nobody knows
 SLACK, LEAST_S = 3.0, 30.0  # limit of the others: times what is expected, and never less
 METER_S = 0.001  # the finest that a meter's window can be told
 COUNT_LIMIT = 10_000_000  # inferences of a window; a device that needs more has a clock that stands still
@@ -60,6 +60,17 @@ def load(device: Conversation, suite: Suite, sample: Sample, say: Say, verify: b
     say("Load complete.")
 
 
+def _checked(infer: Infer, suite: Suite) -> Infer:
+    """`infer`, whose scores must be as many as the test has."""
+    wanted = 1 if suite.form == "float" else suite.classes
+    if len(infer.scores) != wanted:
+        raise LinkError(
+            f"The device answers with {len(infer.scores)} scores; the test '{suite.name}' has {wanted}.",
+            f"They are {list(infer.scores)[:12]}.", "Look whether its firmware was built for this test.",
+        )  # fmt: skip
+    return infer
+
+
 def windows(
     device: Conversation, suite: Suite, samples: Sequence[Sample], meter: Instrument | None, verify: bool, say: Say,
     progress: Progress,
@@ -73,7 +84,7 @@ def windows(
         progress("windows of ten seconds", n, len(samples))
         load(device, suite, sample, say, verify)
         for _ in range(RAISES + 1):
-            window = _one(device, sample, count, warmups, meter, each)
+            window = _one(device, suite, sample, count, warmups, meter, each)
             each = max(window.seconds, METER_S if meter else 0.0) / count
             if window.seconds >= WINDOW_S:
                 break
@@ -95,13 +106,15 @@ def windows(
     return found
 
 
-def _one(device: Conversation, sample: Sample, count: int, warmups: int, meter: Instrument | None, each: float | None) -> Window:
+def _one(
+    device: Conversation, suite: Suite, sample: Sample, count: int, warmups: int, meter: Instrument | None, each: float | None
+) -> Window:
     limit = FIRST_S if each is None else max(LEAST_S, SLACK * each * (count + warmups))
     if meter is None:
-        infer = device.run(count, warmups, limit)
+        infer = _checked(device.run(count, warmups, limit), suite)
         return Window(sample, infer, infer.us / 1e6)
     meter.start()
-    infer = device.run(count, warmups, limit, energy=True)
+    infer = _checked(device.run(count, warmups, limit, energy=True), suite)
     recording = meter.stop()
     microjoules, seconds = recording.window()
     return Window(sample, infer, seconds, recording, microjoules)
@@ -125,7 +138,7 @@ def accuracy(
     for n, sample in enumerate(samples):
         progress("samples of the data set", n)
         load(device, suite, sample, say, verify)
-        infer = device.run(1, 0, FIRST_S)
+        infer = _checked(device.run(1, 0, FIRST_S), suite)
         say(f"  m-results    : {list(infer.scores)}")
         answers.append(Window(sample, infer, infer.us / 1e6))
     found: dict[str, Outcome] = {}

@@ -153,7 +153,8 @@ def layer(line: str) -> tuple[int, int]:
 def results(line: str) -> list[float]:
     """Decode m-results-[...] of MLPerf Tiny."""
     try:
-        return [float(v) for v in bracketed(line, "m-results-").split(",")]
+        # Some official reference firmware ends the list with a comma.
+        return [float(v) for v in bracketed(line, "m-results-").removesuffix(",").split(",")]
     except ValueError as error:
         raise BadReply(f"expected m-results-[...], got {line!r}") from error
 
