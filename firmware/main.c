@@ -1,5 +1,6 @@
 /* The firmware: paint the stack, start the model, then answer bytes for ever. */
 #include "device.h"
+#include "fault.h"
 #include "port.h"
 #include "protocol.h"
 #include "stack.h"
@@ -13,6 +14,7 @@ int main(void)
 {
     int byte;
     stack_paint();
+    fault_init();
     port_init();
     device_init();
     protocol_greet();

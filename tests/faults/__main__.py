@@ -46,8 +46,8 @@ def main() -> int:
                 bad += 1
                 print(outcome, flush=True)
         print(f"{name}: {len(found[name])} faults, {time.monotonic() - began:.0f} s", flush=True)
-    if arguments.output:
-        arguments.output.write_text(page.text(found, arguments.step, arguments.board_step), encoding="utf-8")
+        if arguments.output:
+            arguments.output.write_text(page.text(found, arguments.step, arguments.board_step), encoding="utf-8")
     return 1 if bad else 0
 
 

@@ -1,4 +1,5 @@
-/* A stand-in for generated code: see model.h. It overwrites its input, as in-place kernels do. STUB_FAULT chooses a defect. */
+/* A stand-in for generated code: see model.h. It overwrites its input, as in-place kernels do. STUB_FAULT chooses a defect,
+ * 7 the one that the first byte of the input says. */
 #include "model.h"
 
 #include <string.h>
@@ -27,7 +28,7 @@ const void *model_output(const void *arena, int index)
     return (const uint8_t *)arena + 16 + index;
 }
 
-#if STUB_FAULT == 3
+#if STUB_FAULT
 static volatile int depth;
 static int recurse(int n)
 {
@@ -35,11 +36,43 @@ static int recurse(int n)
     big[n & 255] = (uint8_t)n;
     return depth ? 0 : recurse(n + 1) + big[n & 255];
 }
+
+/* Inlined, so that faults are in model_invoke. */
+static inline __attribute__((always_inline)) int defect(int which, int8_t *output)
+{
+    volatile int zero = 0;
+    switch (which) {
+    case 1:
+        *(volatile int *)0x90000000 = 1; /* nothing is mapped there */
+        break;
+    case 2:
+        for (volatile int forever = 1; forever;) {
+        }
+        break;
+    case 3:
+        return recurse(1);
+    case 4:
+#ifdef __riscv
+        __asm volatile("unimp");
+#elif defined(__arm__)
+        __asm volatile("udf #7");
+#endif
+        break;
+    case 5:
+        *(volatile int *)4 = 1; /* flash, or nothing: not to be written */
+        break;
+    case 6:
+        output[0] = (int8_t)(output[1] / zero);
+        break;
+    }
+    return 0;
+}
 #endif
 
 int model_invoke(void *arena)
 {
-    int8_t *input = arena, *output = input + 16;
+    int8_t *input = arena, *output = input + 16, first = *input;
+    (void)first;
     for (int o = 0; o < 4; o++) {
         int sum = 0;
         for (int i = 0; i < 4; i++) {
@@ -49,17 +82,10 @@ int model_invoke(void *arena)
     }
     LAYER_DONE(0);
     memset(input, 0, 16);
-#if STUB_FAULT == 1
-    *(volatile int *)0x90000000 = 1; /* nothing is mapped there */
-#elif STUB_FAULT == 2
-    for (volatile int forever = 1; forever;) {
+#if STUB_FAULT
+    if (defect(STUB_FAULT == 7 ? first : STUB_FAULT, output)) {
+        return 1;
     }
-#elif STUB_FAULT == 3
-    return recurse(1);
-#elif STUB_FAULT == 4
-    __asm volatile("udf #7");
-#elif STUB_FAULT == 5
-    *(volatile int *)4 = 1; /* flash, or nothing: not to be written */
 #endif
     for (int o = 0; o < 4; o++) {
         output[o] = (int8_t)(output[o] / 2);

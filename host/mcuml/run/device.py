@@ -82,7 +82,7 @@ def opened(
     """A session with `image`, which must hold the model of that sha256 and be what the device runs, over `link`; `port`: the
     serial port's name. Raises RequestError (no such link), LinkError."""
     with way(link).open(image, port, count, waits) as line:
-        session = Session(line)
+        session = Session(line, elf=image.elf)
         session.identify(sha256, image.build)
         yield session
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 from mcuml.errors import LinkError
+from mcuml.link import panic
 from mcuml.link.base import Link
 from mcuml.run import protocol
 from mcuml.run.protocol import BadReply
@@ -52,10 +54,10 @@ class NoChecks(LinkError):
 class Exchange:
     """Commands over `link`. Until begin() they go out without tags, and replies are believed by their form alone. holds: whether
     the device holds anything of the session that a restart would lose; boots: how many greetings after power-up were heard;
-    times: when each line of the last reply came, by the link's clock."""
+    times: when each line of the last reply came, by the link's clock. elf: of the firmware, for its faults."""
 
-    def __init__(self, link: Link, limits: Limits):
-        self.link, self.limits = link, limits
+    def __init__(self, link: Link, limits: Limits, elf: Path | None = None):
+        self.link, self.limits, self._elf = link, limits, elf
         self.holds = False
         self.boots = 0
         self.times: list[float] = []
@@ -142,10 +144,8 @@ class Exchange:
                 line = raw.decode("ascii", "replace").rstrip("\r")
                 lines.append(line)
                 self.times.append(now())
-                if line.startswith("e-[Fault "):
-                    raise LinkError(
-                        f"The firmware on the {self.link.name} device faulted.", line, "Look the address up in the ELF."
-                    )
+                if line.startswith(panic.MARK):
+                    raise panic.told(line, self.link.name, self._elf)
                 self._greeted(line.count(protocol.BOOT))  # also in the midst of a line that the restart cut
                 if wanted(line):
                     return lines

@@ -184,7 +184,7 @@ def _check_flashable(there: Identity | None, board: Board, firmware: str, port: 
 @contextmanager
 def _opened(port: Port, board: Board, sha256: str, image: Image, locked: bool = False) -> Iterator[Session]:
     with SerialLink(port.device, board, locked) as link:
-        session = Session(link)
+        session = Session(link, elf=image.elf)
         session.identify(sha256, image.build)
         yield session
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 from mcuml.errors import LinkError
 from mcuml.link.base import Link
@@ -39,11 +40,12 @@ class Window:
 
 class Session:
     """A conversation with one device over `link`. All methods raise LinkError when the device does not answer as it should.
-    key: how the device knows this session from another (32 bits, not 0); by default one drawn at random."""
+    elf: of its firmware, by which a fault is told with function and line. key: how the device knows this session from another (32
+    bits, not 0); by default one drawn at random."""
 
-    def __init__(self, link: Link, limits: Limits | None = None, key: int = 0):
+    def __init__(self, link: Link, limits: Limits | None = None, elf: Path | None = None, key: int = 0):
         self.link, self.limits = link, limits or Limits().times(link.patience)
-        self._line = Exchange(link, self.limits)
+        self._line = Exchange(link, self.limits, elf)
         self._key = key or 1 + secrets.randbelow((1 << 32) - 1)
         self._identity: Identity | None = None
 
