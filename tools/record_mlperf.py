@@ -49,8 +49,8 @@ def main() -> int:
             found = sorted(place.glob("*/results.json"))
             if found:
                 told[name, mode] = found[-1].parent
-    if args.only:
-        return 0
+    if not told:
+        return 1
     args.output.write_text(page(told, board), encoding="utf-8")
     return 0
 
@@ -67,8 +67,10 @@ def page(told: dict[tuple[str, str], Path], board: Board) -> str:
         "| Test | Model | Inputs | N | Windows (s) | Inferences/s | ms | Quality | Asked for |",
         "|---|---|---|--:|---|--:|--:|---|---|",
     ]  # fmt: skip
-    for name in MODELS:
-        lines.append(_row(suites.find(name), told))
+    lines += [_row(suites.find(name), told) for name in MODELS if (name, "performance") in told]
+    missing = [name for name in MODELS if (name, "performance") not in told]
+    if missing:
+        lines += ["", f"Not run yet: {', '.join(missing)}."]
     if not board.energy:
         lines += ["", f"Energy: none is told, for the file of {board.name} has no figures of it."]
     for (name, mode), folder in told.items():
