@@ -114,6 +114,7 @@ def test_no_fault_gives_a_wrong_figure():
         assert all(o.came == "refused" for o in outcomes if o.fault.kind == kind), kind
 
 
+@pytest.mark.slow
 def test_no_fault_gives_wrong_figures_of_the_virtual_board():
     image = device.image()
     board = VirtualBoard(image.elf, image.board)
