@@ -49,7 +49,10 @@ def main() -> int:
     build = re.search(r'MCUML_BUILD "(\w+)"', (folder / "include" / "mcuml_build.h").read_text())
     assert build, "a project knows its build"
     flash = Path(os.environ["STAND_IN_FLASH"])
-    flash.with_suffix(".new").write_text(json.dumps({"build": build[1] if word == "ok" else "c" * 16, "board": found[1]}))
+    told = {"build": build[1] if word == "ok" else "c" * 16, "board": found[1]}
+    if model := re.search(r'MCUML_MODEL_SHA256 "(\w+)"', (folder / "include" / "mcuml_config.h").read_text()):
+        told["sha256"] = model[1]
+    flash.with_suffix(".new").write_text(json.dumps(told))
     flash.with_suffix(".new").replace(flash)
     print("========================= [SUCCESS] Took 9.99 seconds =========================")
     return 0

@@ -339,9 +339,9 @@ class Data:
 
 DRIFTS = {  # id: (identity, drift, kind, warned)
     "right": ({}, 1.0, "measured", False),
-    "fast": ({}, 1.2, "measured", True),
-    "slow": ({}, 0.8, "measured", True),
-    "simulated": ({"simulated": 1}, 1.2, "estimated", False),
+    "fast": ({}, 2.0, "measured", True),
+    "slow": ({}, 0.5, "measured", True),
+    "simulated": ({"simulated": 1}, 2.0, "estimated", False),
 }
 
 
@@ -349,7 +349,7 @@ DRIFTS = {  # id: (identity, drift, kind, warned)
 def test_a_counter_is_held_beside_the_wall_clock(case: str, monkeypatch) -> None:
     identity, drift, kind, warned = DRIFTS[case]
     monkeypatch.setattr(on_hardware, "WALL_S", 0.6)
-    monkeypatch.setattr(on_hardware, "TOLERANCE", 0.1)  # this machine may be busy: 60 ms late is no fault of the code
+    monkeypatch.setattr(on_hardware, "TOLERANCE", 0.4)  # this computer may be busy: a line that is 0.2 s late is no fault
     with Talker(identity=identity, seconds=0.002, drift=drift) as board, SerialLink(board.path, BOARD) as link:
         found = on_hardware.of_board(Session(link), IMAGE, Port(board.path), PLAN, Data(), 2, 15, lambda *_: None)
     held = found.latency

@@ -11,11 +11,14 @@ import pytest
 
 pytest.importorskip("termios", reason="There are no pseudo-terminals here; run this on Linux or macOS.")
 
+from commandline import DIGITS, in_process
 from mcuml import board as boards
+from mcuml import results
+from mcuml.cli import _oracle
 from mcuml.errors import BuildError, LinkError, RequestError
 from mcuml.link.serial import ports
 from mcuml.link.serial.line import Vanished
-from mcuml.run import flash, upload_output
+from mcuml.run import flash, on_hardware, upload_output
 from stand_in_pio import RECORDED
 from talker import Talker
 
@@ -101,6 +104,33 @@ def test_a_touch_opens_the_bootloader_of_a_board_that_did_not_answer(bench: Benc
         monkeypatch.setattr(flash, "touch", touch)
         on_board, built, _ = bench.flashed()
         assert on_board == built and bench.uploads() == [*touched, str(talker.alias)]
+
+
+ON_THE_DESK = sorted({b.serial.reset: b.name for b in boards.load_all() if b.platformio.frameworks and b.usb}.values())
+
+
+@pytest.mark.parametrize("name", ON_THE_DESK)
+def test_the_whole_way_to_a_measured_figure(name: str, bench: Bench, monkeypatch, tmp_path) -> None:
+    """One board of each way to be reset. What the talking board computes is nobody's model, so nobody verifies it."""
+    board = boards.load(name)
+    monkeypatch.setattr(_oracle, "find_oracle", lambda: None)
+    monkeypatch.setattr(on_hardware, "WALL_S", 0.3)
+    monkeypatch.setattr(on_hardware, "TOLERANCE", 9.0)  # how late lines come on a busy computer is none of this test's matter
+    ids = [(usb.vid, usb.pid) for usb in board.usb]
+    with bench.talker(board="nobody's") as talker:
+        talker.usb = (ids[0], next((i for i, u in zip(ids, board.usb, strict=True) if u.role == "bootloader"), ids[0]))
+        monkeypatch.setattr("serial.tools.list_ports.comports", talker.comports)
+        words = ("bench", DIGITS, "--hardware", "--board", name, "--samples", 2, "--runs", 12, "--json", tmp_path / "r.json")
+        done = in_process(*words, MCUML_CACHE=str(tmp_path / "cache"))
+    assert done.exit_code == 0, done.stderr
+    told = results.from_json((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert told.latency is not None and told.device is not None and told.latency.wall is not None
+    assert (told.link, told.latency.kind, len(told.latency.runs), told.device.simulated) == ("serial", "measured", 12, None)
+    assert told.device.usb == f"{ids[0][0]:04x}:{ids[0][1]:04x}" and told.device.firmware == board.platformio.frameworks[0]
+    text = " ".join(done.stdout.split())  # without the table's line ends
+    for words in ("ms measured", "(real board)", "interrupts ran and are counted", "spread 0.01 % over 12 runs"):
+        assert words in text
+    assert told.warnings is None and len(bench.uploads()) == 1
 
 
 NOT_FLASHED = {  # id: (identity before, what is told with --no-flash)
