@@ -29,7 +29,7 @@ SEEDS     ?= 5
 BASE      ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow cores reproduce-cnn reproduce-resnet gate baseline fuzz fuzz-files faults mutants lint typecheck bench mlperf check-models size-diff cycle-costs operators boards wheel clean
+.PHONY: help venv demo test test-slow tflm cores reproduce-cnn reproduce-resnet gate baseline fuzz fuzz-files faults mutants lint typecheck bench mlperf check-models size-diff cycle-costs operators boards wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -80,6 +80,10 @@ bench: $(VENV)/.stamp-verify ## Measure the shared models; write docs/results/ a
 
 mlperf: $(VENV)/.stamp-verify ## Go through MLPerf Tiny's procedure on the virtual board and write docs/results/mlperf.md
 	@$(BIN)/python tools/record_mlperf.py $(MODELS) $(if $(DATA),--data $(DATA)) -o docs/results/mlperf.md
+
+tflm: $(VENV)/.stamp-verify ## Compare both runtimes on MLPerf Tiny's models (MCUML_TFLM names the library); write docs/results/tflm.md
+	@test -n "$(MODELS)" || { echo "error: no models found; give their folder: make tflm MODELS=folder" >&2; exit 2; }
+	@$(BIN)/python tools/record_tflm.py $(MODELS)/mlperf_tiny -o docs/results/tflm.md
 
 size-diff: $(VENV)/.stamp-verify ## Compare sizes and cycles of the shared models with another commit's: BASE=origin/main
 	@$(BIN)/python tools/size_diff.py $(MODELS) --base $(BASE)

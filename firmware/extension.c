@@ -58,6 +58,9 @@ static void memory(void)
     number(",\"buffer\":", MCUML_INPUT_BYTES);
     number(",\"stack\":", stack_size());
     number(",\"stack_used\":", stack_used());
+#ifdef MODEL_INTERPRETED
+    number(",\"arena_used\":", model_arena_used());
+#endif
     put_text("}]\r\n");
 }
 
@@ -169,7 +172,13 @@ static void run(void)
     }
     while (runs--) {
         if (device_infer(&cycles)) {
+#ifdef MODEL_INTERPRETED
+            put_text("e-[model_invoke failed: ");
+            put_text(model_error());
+            put_text("]\r\n");
+#else
             error_text("model_invoke failed");
+#endif
             return;
         }
         put_text("m-cycles-[");

@@ -15,8 +15,8 @@ PACKAGE = ROOT / "host" / "mcuml"
 # Stages from left to right; a module imports only from its own stage or from one further left. A new top-level module
 # gets a place here, by what it needs and who needs it.
 STAGES = (
-    ("__init__", "errors", "assets"),
-    ("graph", "flexbuf", "cores", "numerics", "anchors", "results", "limits", "baseline", "arrays"),
+    ("__init__", "errors", "assets", "defaults"),
+    ("graph", "flexbuf", "cores", "numerics", "anchors", "results", "limits", "baseline", "comparison", "arrays"),
     ("board", "dataset"),
     (
         "ops",
@@ -54,8 +54,10 @@ STAGES = (
     ("elf_sizes", "toolchain", "compiler_output", "processes", "pio", "hostbuild", "build", "trial_link", "vendor"),
     ("link", "run", "instruments"),
     ("code_size", "fit"),
+    ("tflm",),
+    ("runtimes",),
     ("host_model", "trace", "bench", "check", "ci", "doctor", "board_check", "verify", "tune", "mlperf"),
-    ("tables", "report", "check_report", "layer_report", "fit_report", "port_report"),
+    ("tables", "report", "check_report", "layer_report", "fit_report", "port_report", "compare_report"),
     ("cli", "__main__"),
 )
 SIDE = ("reference", "reference_worker", "optimize", "search")  # hang off the side: only cli (and tests) import them
@@ -77,7 +79,7 @@ USERS = {  # library -> the modules (or packages) that may import it
     "PIL": ("optimize.images",),
     "h5py": ("optimize.sources", "optimize.stored"),
     "typer": ("cli",),
-    "rich": ("tables", "report", "check_report", "layer_report", "fit_report", "port_report", "cli"),
+    "rich": ("tables", "report", "check_report", "layer_report", "fit_report", "port_report", "compare_report", "cli"),
 }
 LONGEST_FILE = 350
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -13,21 +13,18 @@ from mcuml import __version__, anchors, build, dataset, results
 from mcuml.board import Board
 from mcuml.dataset import Dataset
 from mcuml.errors import RequestError
-from mcuml.fit import check_fit
 from mcuml.graph import Graph, shown
 from mcuml.host_model import HostModel
 from mcuml.hostbuild import host_library
 from mcuml.instruments.figures import estimate
 from mcuml.link.virtual import counts_cycles
 from mcuml.plan import Plan
-from mcuml.render import render_model
-from mcuml.run import device, flash, suites
-from mcuml.run.firmware import config_header
+from mcuml.run import device, flash
 from mcuml.run.measure import Figures, Progress, Samples, measure, of_counter, of_virtual, on_board, tensors
 from mcuml.run.on_hardware import of_board
-from mcuml.run.suites import Suite
+from mcuml.runtimes import HostArena, Job, Runtime, firmware_files, prepared
 
-__all__ = ["Bench", "Oracle", "Progress", "Request", "Samples", "bench", "measure", "on_board"]
+__all__ = ["Bench", "Oracle", "Progress", "Request", "Samples", "bench", "firmware_files", "measure", "on_board"]
 TOLERANCE = 1e-5  # of float outputs, relative to max(1, |expected|)
 
 
@@ -36,7 +33,8 @@ class Request:
     """What to bench. `samples`: how many of the data (None: all). `board_samples`: how many of those run on the virtual
     board; where there are more, all run on a host build of the same C. `runs`: counted inferences, on different samples; None:
     one, on hardware as many as a median needs. `link`: one of run/device.py's ways to a device; `port`: the serial port's name
-    ("": found by the board's USB id); `flash`: as run/flash.py's on_port."""
+    ("": found by the board's USB id); `flash`: as run/flash.py's on_port. `runtime`: what runs the model; `host_arena`: for
+    tflm, as Job's."""
 
     model: Path
     board: Board
@@ -49,6 +47,8 @@ class Request:
     link: device.LinkName = "virtual"
     port: str = ""
     flash: bool | None = None
+    runtime: Runtime = "aot"
+    host_arena: HostArena | None = None
 
 
 @dataclass(frozen=True)
@@ -67,35 +67,23 @@ def silent(stage: str, done: int | None = None, total: int | None = None) -> Non
     """Progress that nobody watches."""
 
 
-def firmware_files(plan: Plan, board: Board, suite: Suite | None = None, energy: bool = False) -> dict[str, str]:
-    """All that build_firmware() takes: the generated model and the firmware's configuration. With `suite` the device is one of
-    that MLPerf Tiny test, in performance mode or, with `energy`, in energy mode. Raises ModelError: no model for that test."""
-    graph = plan.graph
-    if suite:
-        suites.check(suite, graph)
-    size = sum(graph.tensors[t].bytes for t in graph.inputs)
-    header = config_header(
-        board=board.name, vendor=board.vendor, clock_hz=board.clock_hz,
-        model_id=graph.name, model_sha256=graph.sha256, input_bytes=size,
-        baud=suites.at_rate(board, suite, energy).serial.baud, suite=suite, energy=energy,
-    )  # fmt: skip
-    return {**render_model(plan, command=f"mcuml build {graph.name}.tflite"), "mcuml_config.h": header}
-
-
 def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progress) -> Bench:
     """Bench a prepared model. Without `oracle` nothing is verified and the Result says nothing about it.
 
-    Raises FitError before any compiler runs, RequestError for data that does not match, BuildError, LinkError."""
-    graph, board = plan.graph, request.board
-    device.way(request.link).check(board)
-    check_fit(plan, board)
-    inputs = [graph.tensors[t] for t in graph.inputs]
+    Raises RequestError for data that does not match, BuildError, LinkError, and what runtimes.prepared() raises."""
+    board, way = request.board, device.way(request.link)
+    way.check(board)
+    inputs = [plan.graph.tensors[t] for t in plan.graph.inputs]
     if request.data is None:
         data = dataset.random(inputs, request.samples or request.board_samples)
     else:
         data = dataset.load(request.data, inputs, request.labels, request.samples)
-    _check_labels(data, graph)
-    files = firmware_files(plan, board)
+    _check_labels(data, plan.graph)
+    job = Job(request.runtime, request.model, board, way.firmware_port(board), host_arena=request.host_arena)
+    plan, files = prepared(plan, job, progress)
+    graph = plan.graph
+    if request.runtime == "tflm":
+        request = replace(request, board_samples=len(data))  # nothing of it runs on this computer
     image, cycles, figures = _at_device(files, plan, data, request, progress)
     latency, outputs = figures.latency, figures.outputs
     host = on_host(files, plan, data, progress) if len(data) > len(outputs) else []
@@ -114,6 +102,7 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
                 name=graph.name, sha256=graph.sha256, bytes=graph.file_bytes, macs=graph.macs, scheme=graph.scheme
             ),
             board=results.BoardPart(name=board.name, core=board.core, clock_hz=board.clock_hz),
+            runtime=request.runtime,
             optimize=plan.objective or None,
             link=request.link,
             latency=latency,
@@ -134,7 +123,7 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
 
 
 def _at_device(
-    files: dict[str, str], plan: Plan, data: Dataset, request: Request, progress: Progress
+    files: Mapping[str, str], plan: Plan, data: Dataset, request: Request, progress: Progress
 ) -> tuple[build.Image, Sequence[int] | None, Figures]:
     """(what was built, the layers' cycles where they were counted, the figures) of the device that `request` asks for."""
     board, sha256, way = request.board, plan.graph.sha256, device.way(request.link)
@@ -166,7 +155,7 @@ def _check_labels(data: Dataset, graph: Graph) -> None:
         )
 
 
-def on_host(files: dict[str, str], plan: Plan, data: Dataset, progress: Progress) -> Samples:
+def on_host(files: Mapping[str, str], plan: Plan, data: Dataset, progress: Progress) -> Samples:
     """Outputs of all samples on a host build of the same C."""
     progress("build for the host")
     outputs = []

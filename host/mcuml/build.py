@@ -31,6 +31,39 @@ BUILD_HEADER = "include/mcuml_build.h"
 
 
 @dataclass(frozen=True)
+class CppLibrary:
+    """A C++ library that a model's code calls. spec: how PlatformIO knows it; folder: where it finds, in a folder below this one,
+    the manifest for bare metal; cxx, ar: the first words of the C++ compiler and of the archiver; flags, unflags: the model's
+    code is compiled with and without these; about: for Image.toolchain."""
+
+    spec: str
+    folder: Path
+    cxx: tuple[str, ...]
+    ar: tuple[str, ...]
+    flags: tuple[str, ...]
+    unflags: tuple[str, ...]
+    about: Mapping[str, object]
+
+    @property
+    def objects(self) -> Path:
+        """Where its compiled files are kept for all models."""
+        return cache_folder() / "objects"
+
+
+class Sources(dict[str, str]):
+    """Generated files, path -> text, of a model whose code calls `library`."""
+
+    def __init__(self, files: Mapping[str, str], library: CppLibrary):
+        super().__init__(files)
+        self.library = library
+
+
+def library_of(files: Mapping[str, str]) -> CppLibrary | None:
+    """What the code in `files` calls, beside the C library."""
+    return files.library if isinstance(files, Sources) else None
+
+
+@dataclass(frozen=True)
 class Image:
     """A linked firmware. Sizes in bytes, from the ELF: flash = code + weights; ram is static (arena included, stack
     not). cached: nothing had to be compiled. folder: its PlatformIO project. build: what the firmware calls itself in `mcuml id`,
@@ -57,7 +90,7 @@ def build_firmware(
     folder: where to build; by default one in mcuml's cache. profile: compile with -DMODEL_PROFILE. An unchanged build
     starts no process. Raises BuildError (no compiler, compiler errors, full disk), FitError (the linker ran out of flash or
     RAM), RequestError (the folder cannot be written)."""
-    tools = toolchain.find(board.cpu)
+    tools, library = toolchain.find(board.cpu), library_of(files)
     project = project_files(files, board, tools, ("-DMODEL_PROFILE",) if profile else (), port)
     key = project_key(project, tools)
     project[BUILD_HEADER] = build_header(port, key[:16])
@@ -70,14 +103,15 @@ def build_firmware(
                 for name, text in project.items():
                     pio.write_if_changed(place / name, text)
                 drop_strangers(place, project)
-                elf = _run(place, board, tools)
+                elf = _run(place, board, library)
                 record = {"key": key, "elf": elf.relative_to(place).as_posix(), "sha256": _sha256(elf)}
                 cached = False
                 pio.write_if_changed(place / _RECORD, json.dumps(record))
             else:
                 cached = True
             elf = place / str(record["elf"])
-            return replace(image(elf, board, tools, cached, place), build=key[:16], port=port)
+            made = image(elf, board, tools, cached, place, library)
+            return replace(made, build=key[:16], port=port)
     except Timeout as error:
         raise BuildError(
             f"Another build in {place} has not ended for {LOCK_SECONDS} seconds.", try_next="Wait for it, or stop it."
@@ -91,17 +125,20 @@ def project_files(
     files: Mapping[str, str], board: Board, tools: toolchain.Toolchain, defines: tuple[str, ...] = (), port: str = "virtual"
 ) -> dict[str, str]:
     """All files of the PlatformIO project: relative path -> text."""
+    library = library_of(files)
     defines = (*defines, *(f"-D{word}" for word in board.ports.get(port, ())))
     model = {f"lib/model/{name}": text for name, text in files.items() if name.startswith("model")}
     other = {f"include/{name}": text for name, text in files.items() if not name.startswith("model")}
     return {
         **model,
         **other,
-        "lib/model/library.json": library_json(("-Os",)),
-        "linker.ld": render_file("linker.ld.j2", board=board, version=__version__, stack_bytes=STACK_BYTES),
+        "lib/model/library.json": library_json(*((library.unflags, library.flags) if library else (("-Os",),))),
+        "linker.ld": render_file(
+            "linker.ld.j2", board=board, version=__version__, stack_bytes=STACK_BYTES, constructors=library is not None
+        ),
         "platformio.ini": render_file(
             "platformio.ini.j2", board=board, version=__version__, toolchain=tools, defines=defines, model="model",
-            platform=(assets.folder("firmware") / "platforms" / "bare").as_posix(),
+            library=library, platform=(assets.folder("firmware") / "platforms" / "bare").as_posix(),
             compile_flags=(*FIRMWARE_FLAGS, *COMMON_FLAGS, *tools.compile),
         ),
         BUILD_HEADER: build_header(port, "0" * 16),  # build_firmware puts the hash of all these files there
@@ -114,9 +151,9 @@ def build_header(port: str, build: str) -> str:
     return render_file("mcuml_build.h.j2", version=__version__, port=port, build=build)
 
 
-def library_json(unflags: tuple[str, ...]) -> str:
-    """What tells PlatformIO how to compile the model: by COMPILER_FLAGS, and without `unflags` of the framework's."""
-    build = {"flags": list(COMPILER_FLAGS), "unflags": list(unflags)}
+def library_json(unflags: tuple[str, ...], flags: tuple[str, ...] = COMPILER_FLAGS) -> str:
+    """What tells PlatformIO how to compile the model: by `flags`, and without `unflags` of the framework's."""
+    build = {"flags": list(flags), "unflags": list(unflags), "libArchive": False}
     return json.dumps({"name": "model", "version": __version__, "build": build}, indent=1)
 
 
@@ -165,17 +202,26 @@ def drop_strangers(place: Path, project: Mapping[str, str]) -> None:
                 path.unlink()
 
 
-def _run(place: Path, board: Board, tools: toolchain.Toolchain) -> Path:
+def _run(place: Path, board: Board, library: CppLibrary | None) -> Path:
     (place / _RECORD).unlink(missing_ok=True)
-    status, output = pio.run(["run", "-e", board.name, "-j", str(os.cpu_count() or 1)], place)
+    words = ["run", "-e", board.name, "-j", str(os.cpu_count() or 1)]
+    if library is None:
+        status, output = pio.run(words, place)
+    else:
+        library.objects.mkdir(parents=True, exist_ok=True)
+        with FileLock(library.objects / ".lock", timeout=LOCK_SECONDS):  # two builds would mix up their records of it
+            status, output = pio.run(words, place)
     elf = place / ".pio" / "build" / board.name / "firmware.elf"
     if status or not elf.is_file():
         raise explain(output, board, place)
     return elf
 
 
-def image(elf: Path, board: Board, tools: toolchain.Toolchain, cached: bool, place: Path) -> Image:
+def image(
+    elf: Path, board: Board, tools: toolchain.Toolchain, cached: bool, place: Path, library: CppLibrary | None = None
+) -> Image:
     """What is told of the firmware linked at `elf` by the compiler `tools`, in the folder `place`."""
     held: Sizes = sizes(elf)
-    about = {"name": tools.name, "version": tools.version, "flags": [*tools.machine, *COMPILER_FLAGS]}
+    flags = [*tools.machine, *(library.flags if library else COMPILER_FLAGS)]
+    about = {"name": tools.name, "version": tools.version, "flags": flags, **(library.about if library else {})}
     return Image(elf, board, held.flash, held.flash - held.weights, held.weights, held.ram, about, cached, place)

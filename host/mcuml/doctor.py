@@ -10,6 +10,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcuml.cores import CORES
+from mcuml.errors import BuildError
+from mcuml.toolchain import CPLUSPLUS, cplusplus, find
+
 MEGABYTE = 1 << 20
 FREE_WANTED = 512 * MEGABYTE  # a cold build of the largest model, its objects and the compiler's own cache
 
@@ -47,6 +51,12 @@ def check(cache: Path) -> list[Check]:
     rows.append(Check("ziglang", zig, "compiler for any board where there is no other", "pip install ziglang", needed=not gcc))
     rows.append(
         Check(
+            "arm-none-eabi-g++", _cplusplus(), "C++ for TensorFlow Lite Micro on Arm boards (--runtime tflm)",
+            _system(CPLUSPLUS["arm"]),
+        )
+    )  # fmt: skip
+    rows.append(
+        Check(
             "tflite-micro", _package("tflite-micro"), "the oracle that outputs are compared with", "pip install 'mcuml[verify]'"
         )
     )
@@ -62,6 +72,16 @@ def check(cache: Path) -> list[Check]:
         Check("build folder", _writable(cache), f"builds, kept in {cache}", "set MCUML_CACHE to a folder with space", needed=True)
     )
     return rows
+
+
+def _cplusplus() -> str:
+    """The version of the C++ compiler for Arm boards, empty where it or its library's headers are missing."""
+    core = CORES["cortex-m4f"]
+    try:
+        words = cplusplus(find(core, "gcc"), core)
+    except BuildError:
+        return ""
+    return _program(words[0], "-dumpversion")
 
 
 def _package(name: str) -> str:

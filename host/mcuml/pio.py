@@ -55,11 +55,12 @@ def program() -> list[str]:
     return shlex.split(os.environ.get("MCUML_PLATFORMIO", "")) or [sys.executable, "-m", "platformio"]
 
 
-def run(arguments: list[str], folder: Path) -> tuple[int, str]:
-    """`pio <arguments>` in `folder`: (exit status, its output). Kills it and all it started when interrupted."""
+def run(arguments: list[str], folder: Path, limit_s: float | None = None) -> tuple[int, str]:
+    """`pio <arguments>` in `folder`: (exit status, its output). Kills it and all it started when interrupted, and after
+    `limit_s` seconds, which raises subprocess.TimeoutExpired."""
     core = folder.resolve() / CORE
     _prepare(core)
-    return call([*program(), *arguments], folder, environment() | {"PLATFORMIO_CORE_DIR": str(core)})
+    return call([*program(), *arguments], folder, environment() | {"PLATFORMIO_CORE_DIR": str(core)}, limit_s)
 
 
 def run_vendor(arguments: list[str], folder: Path, limit_s: float | None = None) -> tuple[int, str]:
@@ -96,7 +97,7 @@ def check_config(folder: Path) -> list[str]:
 
 def call(command: list[str], folder: Path, env: dict[str, str], limit_s: float | None = None) -> tuple[int, str]:
     """Run a command to its end: (exit status, stdout and stderr together). It gets a process group of its own; on any
-    exception, Ctrl-C above all, the whole group is killed and waited for."""
+    exception, Ctrl-C above all, the whole group is killed and waited for. Raises subprocess.TimeoutExpired after `limit_s`."""
     process = processes.start(
         command, folder, env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace"
     )

@@ -105,6 +105,17 @@ def traces(
     return str(reply["oracle"]), [_written(raw, values) for values in told]
 
 
+def arena_bytes(model: Path | bytes) -> int | None:
+    """The bytes that this computer's TFLite Micro takes of its arena for `model`; None where it is not installed, refuses the
+    model or takes over a minute. A board takes less for pointers of 32 bits, and more where its kernels want scratch memory."""
+    data, raw = _model(model)
+    try:
+        reply = _spawn(raw.name, "tflm", {"arena": np.array(True), "model": np.frombuffer(data, np.uint8)}, 60)
+    except CheckError:
+        return None
+    return int(reply["arena"]) if "arena" in reply else None
+
+
 def _written(raw: tflite.RawModel, values: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
     """`values` without what TFLite Micro did not write but found in its memory: frames that are not full yet are left out, and
     energies outside of SignalEnergy's range are 0, as in mcuml."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -53,6 +54,8 @@ def ask_tflm(request: dict[str, np.ndarray], log: Log) -> dict[str, np.ndarray]:
     """The reply of TFLite Micro."""
     wanted = request.get("tensors")
     interpreter = _tflm(request["model"].tobytes(), wanted is not None, log)
+    if "arena" in request:
+        return _arena(interpreter, log)
     inputs = [request[f"input_{i}"] for i in range(sum(k.startswith("input_") for k in request))]
     outputs: list[list[np.ndarray]] = []
     kept: list[list[np.ndarray]] = []
@@ -75,6 +78,15 @@ def ask_tflm(request: dict[str, np.ndarray], log: Log) -> dict[str, np.ndarray]:
     if wanted is not None:
         return reply | _stacked(wanted, kept)
     return reply | {f"output_{i}": np.stack([row[i] for row in outputs]) for i in range(len(outputs[0]))}
+
+
+def _arena(interpreter: Any, log: Log) -> dict[str, np.ndarray]:
+    """How many bytes of its arena the interpreter took: it prints that."""
+    interpreter.print_allocations()
+    told = re.findall(r"Arena allocation total (\d+) bytes", log.text())
+    if not told:
+        raise Refused("it does not tell what it took of its arena.")
+    return {"arena": np.array(int(told[-1]))}
 
 
 def ask_litert(request: dict[str, np.ndarray], log: Log) -> dict[str, np.ndarray]:

@@ -117,8 +117,9 @@ def render_model(plan: Plan, prefix: str = "model", command: str = "", core: Cor
         "plan": plan, "graph": graph, "prefix": prefix, "PREFIX": prefix.upper(), "version": __version__, "command": command,
         "align": ARENA_ALIGN, "functions": [f for f in functions if f], "layers": layers, "symbols": symbols.declared(),
         "input_offsets": [plan.offsets[t] for t in graph.inputs], "output_pointers": outputs,
-        "inputs": [_info(graph.tensors[t]) for t in graph.inputs], "outputs": [_info(graph.tensors[t]) for t in graph.outputs],
-        "state": _state(plan),
+        "inputs": [tensor_info(graph.tensors[t]) for t in graph.inputs],
+        "outputs": [tensor_info(graph.tensors[t]) for t in graph.outputs],
+        "state": _state(plan), "interpreted": False,
     }  # fmt: skip
     return {
         f"{prefix}.h": render_file("model.h.j2", **context),
@@ -241,7 +242,7 @@ def _rounded(value: int) -> int:
     return int(float(f"{value:.2g}"))
 
 
-def _info(tensor: Tensor) -> dict[str, Any]:
+def tensor_info(tensor: Tensor) -> dict[str, Any]:
     """What <prefix>_tensor says about an input or output."""
     quantized = tensor.quant is not None and tensor.quant.per_tensor
     return {

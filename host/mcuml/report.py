@@ -47,6 +47,8 @@ def summary(run: Result) -> Rows:
         ("model", f"{escape(run.model.name)}  {run.model.scheme}, {run.model.macs:,} MACs, {run.model.bytes:,} bytes"),
         ("board", f"{escape(run.board.name)}  {run.board.core} at {run.board.clock_hz / 1e6:g} MHz ({where})"),
     ]
+    if run.runtime == "tflm":
+        rows.append(("runtime", f"TensorFlow Lite Micro, {escape(str((run.toolchain or {}).get('library', '')))}"))
     if run.latency:
         rows += _latency(run.latency, run.cycles_per_mac)
     elif run.instructions:

@@ -218,6 +218,18 @@ def from_json(text: str, name: str = "the result") -> Result:
         ) from error
 
 
+def load(path: Path) -> Result:
+    """The Result in the file at `path`. Raises RequestError: it cannot be read, or is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(
+            f"Cannot read {path}.", f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}",
+            "Write one with: mcuml bench MODEL --json FILE",
+        ) from error  # fmt: skip
+    return from_json(text, str(path))
+
+
 def check_place(path: Path) -> None:
     """Raise RequestError where save() could not write `path`, before the work whose result it would be."""
     try:

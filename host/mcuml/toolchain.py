@@ -23,6 +23,9 @@ DEBIAN = {  # the packages with the GNU compiler and its C library
 }
 
 
+CPLUSPLUS = {"arm": "gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib"}  # the packages with the C++ library
+
+
 @dataclass(frozen=True)
 class Toolchain:
     """A C compiler for one core. kind: "gcc" or "zig"; command: its first words; machine: flags that choose the core;
@@ -64,6 +67,35 @@ def find(core: Core, kind: str = "") -> Toolchain:
         "Install one: pip install ziglang==0.17.0"
         + (f" (or, on Debian: apt install {DEBIAN[core.arch]})" if core.arch in DEBIAN else ""),
     )
+
+
+def cplusplus(tools: Toolchain, core: Core) -> tuple[str, ...]:
+    """The first words of the C++ compiler that goes with `tools`. Raises BuildError, with the command that brings it, where there
+    is none or its library's headers are missing."""
+    words = (tools.command[0], "c++") if tools.kind == "zig" else (tools.command[0].removesuffix("gcc") + "g++",)
+    if shutil.which(words[0]) and _has_headers(words, (*tools.machine, *tools.compile)):
+        return words
+    brings = CPLUSPLUS.get(core.arch)
+    raise BuildError(
+        f"There is no C++ compiler with its library for {core.title}, which TensorFlow Lite Micro needs.",
+        f"{' '.join(words)} {'is there, without the headers of the C++ library' if shutil.which(words[0]) else 'is not there'}.",
+        f"On Debian: apt install {brings}" if brings else "Build with mcuml's own C: --runtime aot",
+    )
+
+
+def archiver(tools: Toolchain) -> tuple[str, ...]:
+    """The first words of the archiver that goes with `tools`."""
+    return (tools.command[0], "ar") if tools.kind == "zig" else (tools.command[0].removesuffix("gcc") + "ar",)
+
+
+@cache
+def _has_headers(words: tuple[str, ...], flags: tuple[str, ...]) -> bool:
+    """Whether the C++ compiler finds its standard library's headers."""
+    command = [*words, *flags, "-E", "-x", "c++", "-include", "type_traits", "-include", "limits", os.devnull]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+    except (OSError, subprocess.SubprocessError):
+        return False
 
 
 def preferred(core: Core) -> str:

@@ -10,11 +10,13 @@ from pathlib import Path
 from mcuml import __version__, pio
 from mcuml.assets import cache_folder
 from mcuml.board import Board
-from mcuml.build import BUILD_HEADER, build_header, drop_strangers, firmware_sources, library_json
+from mcuml.build import BUILD_HEADER, build_header, drop_strangers, firmware_sources, library_json, library_of
 from mcuml.compiler_output import explain
+from mcuml.defaults import default
 from mcuml.errors import BuildError, RequestError, UserError
-from mcuml.render import render_file
+from mcuml.render import COMPILER_FLAGS, render_file
 
+CPP_FLAGS = ("-O3", "-ffp-contract=off")  # of a model in C++
 # The framework owns the standard of its own sources, so -std stays away; contraction would change what put_fixed3 prints.
 SOURCE_FLAGS = ("-ffp-contract=off", "-Wall", "-Wextra")
 _LINES = 6
@@ -85,23 +87,46 @@ def framework_of(board: Board, framework: str = "") -> str:
 
 def vendor_files(files: Mapping[str, str], board: Board, framework: str = "") -> dict[str, str]:
     """All files of the project that vendor_project() writes: relative path -> text. Its build is not told yet."""
-    framework = framework_of(board, framework)
+    framework, called = framework_of(board, framework), library_of(files)
+    library = called.spec if called else ""
     defines = ("MCUML_HOSTED", f"MCUML_WAIT_STATES={board.flash.wait_states}", *board.ports.get(framework, ()))
     more = {}
     if framework == "espidf":
         more["sdkconfig.defaults"] = render_file("sdkconfig.defaults.j2", board=board, version=__version__)
+        if library:
+            more["src/idf_component.yml"] = render_file(
+                "idf_component.yml.j2", component=_component(library), version=__version__
+            )
     return {
         **{f"lib/model/{name}": text for name, text in files.items() if name.startswith("model")},
         **{f"include/{name}": text for name, text in files.items() if not name.startswith("model")},
-        "lib/model/library.json": library_json(("-Os", "-O2", "-Og")),
+        "lib/model/library.json": library_json(("-Os", "-O2", "-Og"), CPP_FLAGS if library else COMPILER_FLAGS),
         "platformio.ini": render_file(
             "platformio.vendor.ini.j2", board=board, version=__version__, framework=framework,
             flags=[*(f"-D {word}" for word in defines), *board.platformio.flags], source_flags=SOURCE_FLAGS,
+            library=_dependency(library) if library and framework != "espidf" else "",
         ),
         BUILD_HEADER: build_header(framework, "0" * 16),
         **firmware_sources(framework),
         **more,
     }  # fmt: skip
+
+
+def _dependency(library: str) -> str:
+    """`library` as one of PlatformIO's lib_deps: a folder is linked to, not copied."""
+    return f"symlink://{Path(library).expanduser().resolve()}" if Path(library).expanduser().is_dir() else library
+
+
+def _component(library: str) -> dict[str, str]:
+    """`library` as Espressif's component manager takes it: the key and the value that tell where the component is. Arduino's
+    library, the default elsewhere, has no kernels for Espressif's cores: their own component has."""
+    wanted = default("tflm_espidf") if library == default("tflm") else library
+    if Path(wanted).expanduser().is_dir():
+        return {"key": "path", "value": str(Path(wanted).expanduser().resolve())}
+    if "://" in wanted:
+        address, _, version = wanted.partition("#")
+        return {"key": "git", "value": address, **({"version": version} if version else {})}
+    return {"key": "version", "value": wanted.partition("@")[2] or "*"}
 
 
 def vendor_build(project: Project) -> Path:

@@ -20,8 +20,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 TERMINATED = 143
 # The order of `mcuml --help`: the way of the data. A verb that is not named here comes after these.
 ORDER = (
-    "demo", "bench", "inspect", "compile", "build", "flash", "ports", "monitor", "simulate", "verify", "check", "ci", "tune",
-    "optimize", "boards", "new", "doctor",
+    "demo", "bench", "inspect", "compile", "build", "flash", "ports", "monitor", "simulate", "verify", "compare",
+    "check", "ci", "tune", "optimize", "boards", "new", "doctor",
 )  # fmt: skip
 
 

@@ -20,18 +20,20 @@ def firmware(
     suite: str = "",
     energy: bool = False,
     bare: bool = False,
+    runtime: str = "aot",
 ) -> "tuple[Plan, Image]":
     """Build for `board` ("": the default one) in `folder` (None: in the cache). `simulated` asks for a simulator as well; `suite`
-    and `energy` for a device of that MLPerf Tiny test, in that mode; `bare` for the board itself, without a framework."""
-    from mcuml import bench, build
+    and `energy` for a device of that MLPerf Tiny test, in that mode; `bare` for the board itself, without a framework;
+    `runtime` for what runs the model."""
+    from mcuml import build, reference, runtimes
     from mcuml.board import load
     from mcuml.cli._console import stages
     from mcuml.cli._defaults import default_board
     from mcuml.cli._options import prepare
-    from mcuml.fit import check_fit
     from mcuml.link.virtual import check_simulated
     from mcuml.run import suites
 
+    wanted = runtimes.check(runtime)
     test = suites.find(suite) if suite else None
     target = load(board or default_board())
     if simulated:
@@ -40,9 +42,10 @@ def firmware(
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
         plan = prepare(model, optimize, tuned, target.core)
-        check_fit(plan, target)
+        job = runtimes.Job(wanted, model, target, port, test, energy, reference.arena_bytes)
+        plan, files = runtimes.prepared(plan, job, progress)
         progress("build")
-        return plan, build.build_firmware(bench.firmware_files(plan, target, test, energy), target, folder, port=port)
+        return plan, build.build_firmware(files, target, folder, port=port)
 
 
 def vendors(
@@ -56,25 +59,26 @@ def vendors(
     tuned: Path | None = None,
     suite: str = "",
     energy: bool = False,
+    runtime: str = "aot",
 ) -> Path:
     """Write the project with the vendor's framework ("": the one that the board's file names first), as firmware() does with
     its own. With `build` PlatformIO builds it, and the ELF's path is returned, else the folder's."""
-    from mcuml import bench, vendor
+    from mcuml import reference, runtimes, vendor
     from mcuml.board import load
     from mcuml.cli._console import stages
     from mcuml.cli._defaults import default_board
     from mcuml.cli._options import prepare
-    from mcuml.fit import check_fit
     from mcuml.run import flash, suites
 
+    wanted = runtimes.check(runtime)
     test = suites.find(suite) if suite else None
     target = load(board or default_board())
     framework = vendor.framework_of(target, framework)
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
         plan = prepare(model, optimize, tuned, target.core)
-        check_fit(plan, target)
-        files = bench.firmware_files(plan, target, test, energy)
+        job = runtimes.Job(wanted, model, target, framework, test, energy, reference.arena_bytes)
+        _, files = runtimes.prepared(plan, job, progress)
         if build and folder is None:  # where mcuml flash builds too
             progress("build with PlatformIO, which fetches the vendor's platform the first time")
             with flash.built(files, target, framework) as image:

@@ -12,6 +12,9 @@ Optimize = Annotated[str, typer.Option(metavar="GOAL", help="Choose kernels for 
 TunedFile = Annotated[
     Path | None, typer.Option("--tuned", metavar="FILE", help="Choose kernels by cycles that mcuml tune measured.")
 ]
+RuntimeName = Annotated[
+    str, typer.Option("--runtime", metavar="NAME", help="What runs the model: aot (mcuml's own C) or tflm (docs/TFLM.md).")
+]
 SuiteName = Annotated[
     str, typer.Option("--suite", metavar="TEST", help="Make it a device of MLPerf Tiny's test: kws, vww, ic or ad.")
 ]

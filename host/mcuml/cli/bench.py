@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize, TunedFile, prepare
+from mcuml.cli._options import Optimize, RuntimeName, TunedFile, prepare
+
+DIFFERS = {
+    "aot": "This is a bug in mcuml; please report it with the model.",
+    "tflm": "The library's kernels compute otherwise than the oracle's: docs/TFLM.md, 'Where outputs differ'.",
+}
 
 
 def bench(
@@ -37,12 +42,13 @@ def bench(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table: only errors and --json.")] = False,
     optimize: Optimize = "balanced",
     tuned: TunedFile = None,
+    runtime: RuntimeName = "aot",
 ) -> None:
     """Build, run, measure and verify a model on a board. Exit 7 if its outputs are wrong."""
     import sys
 
     from mcuml import bench as procedure
-    from mcuml import report, results
+    from mcuml import reference, report, results, runtimes
     from mcuml.board import load
     from mcuml.cli._console import show, stages, tell
     from mcuml.cli._defaults import default_board
@@ -65,15 +71,16 @@ def bench(
     targets = pairs(board or [default_board()], port or [])
     if len(targets) > 1:
         options = {"--link": link, "--data": data, "--labels": labels, "--samples": samples, "--board-samples": board_samples,
-                   "--runs": runs, "--optimize": optimize, "--tuned": tuned}  # fmt: skip
+                   "--runs": runs, "--optimize": optimize, "--tuned": tuned, "--runtime": runtime}  # fmt: skip
         words = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
         uploads = [] if flash is None else ["--flash" if flash else "--no-flash"]
         tell_all(["bench", str(model), *words, *uploads], targets, json, quiet)
         return
+    wanted = runtimes.check(runtime)
     count = None if samples == "all" else int(samples)
     request = procedure.Request(
         model, load(targets[0][0]), data, labels, count, board_samples, runs, ("mcuml", *sys.argv[1:]),
-        link=link_name(link), port=targets[0][1], flash=flash,
+        link=link_name(link), port=targets[0][1], flash=flash, runtime=wanted, host_arena=reference.arena_bytes,
     )  # fmt: skip
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
@@ -92,5 +99,5 @@ def bench(
         raise CheckError(
             f"{model.name}: outputs on {request.board.name} or of the host build differ from {verify.oracle}.",
             report.difference(verify.first_difference) if verify.first_difference else "",
-            "This is a bug in mcuml; please report it with the model.",
+            DIFFERS[wanted],
         )

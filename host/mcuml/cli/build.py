@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import EnergyMode, Optimize, SuiteName, TunedFile
+from mcuml.cli._options import EnergyMode, Optimize, RuntimeName, SuiteName, TunedFile
 
 
 def build(
@@ -29,6 +29,7 @@ def build(
     project: Annotated[
         bool, typer.Option("--project", help="With --hardware: write the PlatformIO project, print its folder, build nothing.")
     ] = False,
+    runtime: RuntimeName = "aot",
 ) -> None:
     """Link firmware for a board and print where the ELF is. An unchanged build starts no compiler. With --hardware it can be
     flashed: mcuml flash, or `pio run -t upload` in the folder of its project."""
@@ -36,9 +37,9 @@ def build(
     from mcuml.cli._firmware import firmware, vendors
 
     if (hardware or framework or project) and framework != "bare":
-        print(vendors(model, board, quiet, output, framework, not project, optimize, tuned, suite, energy))
+        print(vendors(model, board, quiet, output, framework, not project, optimize, tuned, suite, energy, runtime))
         return
-    plan, image = firmware(model, board, quiet, output, False, optimize, tuned, suite, energy, framework == "bare")
+    plan, image = firmware(model, board, quiet, output, False, optimize, tuned, suite, energy, framework == "bare", runtime)
     print(image.elf)
     if not quiet:
         told = "unchanged" if image.cached else "built"

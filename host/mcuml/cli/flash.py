@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import EnergyMode, Optimize, SuiteName, TunedFile
+from mcuml.cli._options import EnergyMode, Optimize, RuntimeName, SuiteName, TunedFile
 
 
 def flash(
@@ -20,14 +20,14 @@ def flash(
     tuned: TunedFile = None,
     suite: SuiteName = "",
     energy: EnergyMode = False,
+    runtime: RuntimeName = "aot",
 ) -> None:
     """Build for the real board, upload through PlatformIO, and ask the board who it is. Exit 6 if it does not say so."""
-    from mcuml import bench
+    from mcuml import reference, runtimes
     from mcuml.board import load
     from mcuml.cli._console import stages, tell
     from mcuml.cli._defaults import default_board
     from mcuml.cli._options import prepare
-    from mcuml.fit import check_fit
     from mcuml.run import flash as procedure
     from mcuml.run import suites
     from mcuml.run.device import way
@@ -37,8 +37,10 @@ def flash(
     with stages(quiet) as progress:
         progress("read the model and plan its memory")
         plan = prepare(model, optimize, tuned, target.core)
-        check_fit(plan, target)
-        files, firmware = bench.firmware_files(plan, target, test, energy), way("serial").firmware_port(target)
+        firmware = way("serial").firmware_port(target)
+        wanted = runtimes.check(runtime)
+        job = runtimes.Job(wanted, model, target, firmware, test, energy, host_arena=reference.arena_bytes)
+        plan, files = runtimes.prepared(plan, job, progress)
         with procedure.on_port(files, target, plan.graph.sha256, port, flash, firmware, progress) as (session, image, at):
             told = session.identify()
     if not quiet:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import EnergyMode, Optimize, SuiteName, TunedFile
+from mcuml.cli._options import EnergyMode, Optimize, RuntimeName, SuiteName, TunedFile
 
 
 def simulate(
@@ -17,6 +17,7 @@ def simulate(
     tuned: TunedFile = None,
     suite: SuiteName = "",
     energy: EnergyMode = False,
+    runtime: RuntimeName = "aot",
 ) -> None:
     """Run the virtual board alone, as a device on a serial line. The line is stdin and stdout, or with --pty a
     pseudo-terminal that any serial program can open."""
@@ -29,7 +30,7 @@ def simulate(
     from mcuml.link.repeats import RepeatingBoard
     from mcuml.link.virtual import counts_cycles
 
-    plan, image = firmware(model, board, quiet, None, True, optimize, tuned, suite, energy)
+    plan, image = firmware(model, board, quiet, None, True, optimize, tuned, suite, energy, runtime=runtime)
 
     counted = counts_cycles(image.board)
     times = "times are estimated" if counted else f"its clock stands still: there is no cycle model of a {image.board.core}"

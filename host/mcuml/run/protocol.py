@@ -53,12 +53,14 @@ class Identity:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes: the arena, the input buffer, the stack's size (0: unknown) and its high-water mark since boot."""
+    """Bytes: the arena, the input buffer, the stack's size (0: unknown) and its high-water mark since boot. arena_used: of an
+    arena that is laid out on the device, what that took, 0 where it failed; None where the arena is laid out by mcuml."""
 
     arena: int
     buffer: int
     stack: int
     stack_used: int
+    arena_used: int | None = None
 
 
 def crc(offset: int, data: bytes) -> int:

@@ -1,6 +1,8 @@
 """How PlatformIO builds a bare-metal mcuml project: every fact comes from options of the environment in platformio.ini.
 
 custom_compiler  the C compiler, one argument a line (`zig` and `cc`, or arm-none-eabi-gcc)
+custom_cxx       the C++ compiler, in the same way, for projects with C++ in them
+custom_ar        the archiver, in the same way, for projects with libraries that are linked by need
 custom_machine   flags that choose the core, for compiling and for linking
 custom_compile   further flags for compiling
 custom_link      further flags for linking
@@ -23,12 +25,14 @@ def lines(option):
 
 
 compiler, machine, link = lines("custom_compiler"), lines("custom_machine"), lines("custom_link")
+cxx = lines("custom_cxx")
 script = str(Path(env.subst("$PROJECT_DIR")) / env.GetProjectOption("custom_ldscript"))
 
 env.Replace(
     CC=compiler,
+    CXX=cxx or compiler,
     AS=compiler,
-    LINK=compiler,
+    LINK=cxx or compiler,
     PROGNAME="firmware",
     PROGSUFFIX=".elf",
     CCFLAGS=[*machine, *lines("custom_compile")],
@@ -37,6 +41,9 @@ env.Replace(
     LIBS=lines("custom_libs"),
     SIZETOOL=None,
 )
+
+if lines("custom_ar"):
+    env.Replace(AR=lines("custom_ar"), ARFLAGS=["rcs"], RANLIBCOM="")
 
 platform_folder = Path(env.PioPlatform().get_dir())
 env.BuildSources("$BUILD_DIR/startup", str(platform_folder / "startup"), f"+<{env.GetProjectOption('custom_arch')}.c>")

@@ -1,0 +1,1 @@
+"""The second runtime: TensorFlow Lite Micro behind the interface of mcuml's own C (docs/TFLM.md)."""

@@ -1,0 +1,72 @@
+"""How big the arena of a model for TensorFlow Lite Micro is: begun with what the host's interpreter takes, confirmed on the
+device, and shrunk to what it took there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mcuml.board import Board
+from mcuml.build import STACK_BYTES, Image
+from mcuml.errors import FitError
+from mcuml.plan import ARENA_ALIGN
+
+ROOM = 8192  # bytes that a board's own kernels may want for scratch memory beyond the host's reference kernels
+STATICS = 4096  # bytes of RAM for the interpreter, the operators' table and the firmware's own variables, at most
+STEP = 64  # bytes by which an arena that proved too small grows first
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a device told of its arena: the bytes it took, 0 where they were too few; then, in TFLite Micro's words, why."""
+
+    bytes: int
+    words: str = ""
+
+
+def first_guess(host_bytes: int | None, planned_bytes: int) -> int:
+    """The bytes to begin with: what the host's interpreter took and room for scratch memory. Pointers of 64 bits make the host's
+    figure larger than a board's. Without it, from mcuml's own plan, which keeps no interpreter's records."""
+    return _rounded((host_bytes if host_bytes is not None else 2 * planned_bytes + ROOM) + ROOM)
+
+
+def most(board: Board, input_bytes: int) -> int:
+    """The largest arena for which the board may have room."""
+    return (board.ram_available - STACK_BYTES - STATICS - input_bytes) // ARENA_ALIGN * ARENA_ALIGN
+
+
+def fitted(make: Callable[[int], Image], probe: Callable[[Image], Use], start: int, limit: int) -> tuple[int, Image]:
+    """(bytes of the arena, the image with it): the smallest that `probe`, which runs an image on the device, found enough, to
+    within STEP. `make` builds an image for a size; sizes begin at `start` and end at `limit`. Raises FitError where `limit` is
+    too small, and what `make` and `probe` raise."""
+    size = min(start, limit)
+    if size < ARENA_ALIGN:
+        raise FitError("The board has no RAM left for an arena.", "", "Take a board with more RAM, or a smaller model.")
+    while True:
+        image = make(size)
+        use = probe(image)
+        if use.bytes:
+            return _shrunk(make, probe, size, image, use.bytes)
+        if size == limit:
+            raise FitError(
+                f"TensorFlow Lite Micro cannot lay the model out in {limit:,} bytes, all that {image.board.name} has for it.",
+                use.words,
+                "Take a board with more RAM, a smaller model, or --runtime aot: `mcuml inspect MODEL` tells what that needs.",
+            )
+        size = min(2 * size, limit)
+
+
+def _shrunk(make: Callable[[int], Image], probe: Callable[[Image], Use], size: int, image: Image, used: int) -> tuple[int, Image]:
+    """From an arena that is enough, of which `used` bytes were taken. While tensors are laid out more can be needed than is taken
+    in the end, so what was taken is tried, and a little more each time that it is not enough."""
+    wanted, step = _rounded(used), STEP
+    while wanted < size:
+        smaller = make(wanted)
+        if probe(smaller).bytes:
+            return wanted, smaller
+        wanted, step = _rounded(used + step), 2 * step
+    return size, image
+
+
+def _rounded(size: int) -> int:
+    return -(-size // ARENA_ALIGN) * ARENA_ALIGN
