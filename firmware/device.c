@@ -95,6 +95,7 @@ static int element_bytes(model_type type)
     case MODEL_UINT16:
         return 2;
     case MODEL_INT64:
+    case MODEL_UINT64:
         return 8;
     default:
         return 4;
@@ -131,7 +132,8 @@ static float element(const model_tensor *info, const uint8_t *at)
         stored = (float)v;
         break;
     }
-    case MODEL_UINT32: {
+    case MODEL_UINT32:
+    case MODEL_UINT64: {
         uint32_t v;
         memcpy(&v, at, sizeof v);
         stored = (float)v;
