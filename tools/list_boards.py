@@ -30,20 +30,22 @@ TRIED = """
 ## What the ports were tried with
 
 No board was attached when this was written. Beyond what the table says, each port was compiled against the framework's own
-public headers, for their types and signatures; nothing was linked with a framework or ran on one:
+public headers, for their types and signatures, and two were linked whole; nothing ran on a framework:
 
 | Port | Compiled against | For |
 |---|---|---|
+| arduino | PJRC's Teensy 4 core, linked to an image | Teensy 4.1 |
 | arduino | Arduino's Mbed core | Nano 33 BLE, Portenta H7, Nicla Vision, Pico |
 | arduino | stm32duino | STM32 L4, F4, F7, H7, U5, F1 |
-| arduino | PJRC's Teensy 4 core | Teensy 4.1 |
 | arduino | Adafruit's nRF52 core, as Seeed ships it | XIAO nRF52840 |
-| espidf | ESP-IDF 6.1-dev, ESP32-C3 | ESP32-C3; UART and USB serial port |
-| stm32cube | ST's HAL, as stm32duino ships it | STM32 L4, F4, F7, H7, F1 |
+| stm32cube | ST's HAL, as stm32duino ships it, linked to an image | STM32 L4 |
+| stm32cube | the same | STM32 F4, F7, H7, F1 |
+| espidf | ESP-IDF 6.1-dev for the ESP32-C3 | ESP32-C3, its UART and its USB serial port |
 
 Not compiled against its framework: the Arduino port for the ESP32 family (its functions were compared with arduino-esp32's
 headers by eye), the Feather M4 and the Pico 2, and the ESP-IDF port for Xtensa cores, for which there was no compiler.
-The bare port of the nRF52840 runs in a test, on a simulated core behind a simulated UART.
+The ports for Arduino and ESP-IDF run in a test on the host, above stand-ins for the framework; that of the nRF52840 without a
+framework runs on a simulated core, behind a simulated UART.
 """
 
 
