@@ -216,7 +216,8 @@ def markdown(report: Report) -> str:
         lines += table(("Pass", ">Cycles", ">Arena B", ">Flash B"), _passes_cells(report.passes))
     if report.failures:
         lines += ["", "## Did not come to an end", "", *(f"- {line}" for line in failed(report))]
-    lines += ["", "## Steps", "", *(f"- {row.recipe}: `{row.steps}`" for row in report.rows)]
+    ahead = [f"Ahead of each: `{report.before}`", ""] if report.before else []
+    lines += ["", "## Steps", "", *ahead, *(f"- {row.recipe}: `{row.steps}`" for row in report.rows)]
     return "\n".join(lines) + "\n"
 
 
