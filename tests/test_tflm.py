@@ -199,7 +199,7 @@ def test_bench_builds_shrinks_and_counts(stub):
     assert (run["runtime"], run["memory"]["arena_bytes"]) == ("tflm", 2128), "2000 and 2064 are not enough, 2128 is"
     assert run["memory"]["weights_bytes"] >= DIGITS.stat().st_size and run["toolchain"]["library"] == "Stub_TensorFlowLite 1.2.3"
     assert [layer["op"] for layer in run["layers"]] == [op.code for op in raw_digits.operators]
-    assert all(layer["cycles"] > 10 * outputs for layer in run["layers"]) and run["latency"]["cycles"] > 10 * outputs * layers
+    assert all(layer["cycles"] > 10 * outputs for layer in run["layers"]) and run["latency"]["cycles"] > 5 * outputs * layers
     assert "optimize" not in run and not run["verify"]["identical"]
 
 
