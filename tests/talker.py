@@ -29,7 +29,8 @@ class Talker:
     """identity: fields of `mcuml id` that differ from the usual; seconds: of one inference; drift: the counter's time by the
     wall's; stopped: it counts nothing; deaf: it answers nothing, but says `babble` all the time; on: command -> what then
     happens ("restart", "forget", "vanish", "still", "babble"); flash: the file that an upload writes the next identity to;
-    alias: another name for its port, under which the bootloader is; usb: (vid, pid) of application and bootloader."""
+    alias: another name for its port, under which the bootloader is; usb: (vid, pid) of application and bootloader;
+    stays: an upload leaves its port alone, which a probe or a bridge serves."""
 
     identity: dict = field(default_factory=dict)
     seconds: float = 0.001
@@ -41,6 +42,7 @@ class Talker:
     flash: Path | None = None
     alias: Path | None = None
     usb: tuple[tuple[int, int], tuple[int, int]] | None = None
+    stays: bool = False
 
     def __enter__(self) -> Talker:
         self._buffer, self._done, self._key, self._uploaded, self._babbled = b"", 0, 0, self._stamp(), 0
@@ -104,12 +106,13 @@ class Talker:
     def _reflash(self) -> None:
         """Gone for a moment, in the bootloader for another, then back under a new name with what was uploaded."""
         self._uploaded = self._stamp()
-        self.listed = False
-        self._close()
-        time.sleep(0.05)
-        self._open()
-        self._bootloader, self.listed = True, True
-        time.sleep(0.05)
+        if not self.stays:
+            self.listed = False
+            self._close()
+            time.sleep(0.05)
+            self._open()
+            self._bootloader, self.listed = True, True
+            time.sleep(0.05)
         self.identity = {"port": self.identity.get("port", "arduino")} | json.loads(self.flash.read_text())  # type: ignore[union-attr]
         self._bootloader, self._buffer, self._done, self._key = False, b"", 0, 0
 

@@ -118,6 +118,7 @@ def test_the_whole_way_to_a_measured_figure(name: str, bench: Bench, monkeypatch
     monkeypatch.setattr(on_hardware, "TOLERANCE", 9.0)  # how late lines come on a busy computer is none of this test's matter
     ids = [(usb.vid, usb.pid) for usb in board.usb]
     with bench.talker(board="nobody's") as talker:
+        talker.stays = not board.serial.reappears
         talker.usb = (ids[0], next((i for i, u in zip(ids, board.usb, strict=True) if u.role == "bootloader"), ids[0]))
         monkeypatch.setattr("serial.tools.list_ports.comports", talker.comports)
         words = ("bench", DIGITS, "--hardware", "--board", name, "--samples", 2, "--runs", 12, "--json", tmp_path / "r.json")

@@ -43,7 +43,7 @@ CASES += [("float32", 4, 5, 3, 6, (2, 2), ONE, ONE, "SAME", "NONE", "tensor", "n
 CASES += [("int16", *shape, "channel", "usual") for shape in SHAPES[::2]] + [("int16", *SHAPES[3], "tensor", "usual")]
 SMALL_LAYER = (4, 5, 8, 6, (3, 3), ONE, ONE, "SAME", "NONE", "channel")
 CASES += [("int16", *SMALL_LAYER, flavour) for flavour in (*INT16_FLAVOURS, "int32 sums")]
-CASES += [("int16", 3, 3, 64, 4, (3, 3), ONE, ONE, "SAME", "NONE", "channel", "minus 128")]  # sums of more than 32 bits
+PLAIN = [("int16", 3, 3, 64, 4, (3, 3), ONE, ONE, "SAME", "NONE", "channel", "minus 128")]  # sums of more than 32 bits
 CASES += [("int8", *shape, "channel", "int4") for shape in SHAPES[1:8:2]]
 BATCHES = [(dtype, *shape, "tensor", "usual", 3) for dtype in ("int8", "int16", "float32") for shape in (SHAPES[0], SHAPES[8])]
 BATCHES += [("int8", *shape, "channel", flavour, 2) for shape in (SHAPES[7], SHAPES[14]) for flavour in ("usual", "loud")]
@@ -64,6 +64,7 @@ def make(
 
 
 test_matches_tflite_micro = compare(CASES, make)
+test_plain = compare(PLAIN, make, template="conv_2d_plain")
 
 
 STRIPS = [  # few channels, each rest of four; blocks of a row, odd ones, columns apart, maps one pixel wide, loops and none

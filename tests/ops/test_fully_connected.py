@@ -26,7 +26,7 @@ CASES += [("int8", (2, depth), 6, "NONE", True, "channel", flavour) for depth in
 
 CASES += [("int16", *shape, how, "usual") for shape in SHAPES[:5] for how in ("channel", "tensor")]
 CASES += [("int16", (2, 16), 6, "NONE", True, how, f) for how in ("channel", "tensor") for f in (*INT16_FLAVOURS, "int32 sums")]
-CASES += [("int16", (1, 700), 6, "NONE", True, "channel", "minus 128")]  # sums of more than 32 bits
+PLAIN = [("int16", (1, 700), 6, "NONE", True, "channel", "minus 128")]  # sums of more than 32 bits
 CASES += [  # sums of up to 28 bits, those of a chunk 24; some numbers of elements per turn
     ("int8", (2, depth), 6, activation, True, "channel", flavour)
     for depth, activation in ((288, "NONE"), (272, "RELU"), (1016, "NONE"), (4096, "NONE"), (328, "RELU"), (600, "NONE"))
@@ -42,6 +42,7 @@ def make(rng, dtype, shape, units, activation, bias, scales, flavour):
 
 
 test_matches_tflite_micro = compare(CASES, make)
+test_plain = compare(PLAIN, make, template="fully_connected")
 
 SWEEP = [
     ("int8", (batch, depth), units, "NONE", True, "tensor", "usual")
