@@ -1,4 +1,4 @@
-"""Runs `mcuml bench` as a process and reads the Result that it writes."""
+"""Runs `mcuml bench` or another verb with --json as a process and reads what it writes."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Run:
-    """How `mcuml bench` ended, and its Result; None where it wrote none."""
+    """How it ended, and what it wrote, of bench the Result; None where it wrote none."""
 
     code: int
     said: str
@@ -23,14 +23,14 @@ class Run:
         return self.code in (3, 4)
 
 
-def bench(model: Path, *words: str, target: Path | None = None, host: Path | None = None) -> Run:
-    """One run on `model` with the options `words`. `target`: where the Result is to stay; `host`: the folder of the mcuml to
-    run, by default that which this Python imports. With `host`, paths must be absolute: Python looks for modules where it is
-    started first, so that it is started elsewhere."""
+def bench(model: Path, *words: str, target: Path | None = None, host: Path | None = None, verb: str = "bench") -> Run:
+    """One run of `verb` on `model` with the options `words`. `target`: where what it writes is to stay; `host`: the folder of the
+    mcuml to run, by default that which this Python imports. With `host`, paths must be absolute: Python looks for modules where
+    it is started first, so that it is started elsewhere."""
     env = {**os.environ, "PYTHONPATH": str(host)} if host else None
     with tempfile.TemporaryDirectory() as folder:
         written = target or Path(folder) / "result.json"
-        command = [sys.executable, "-m", "mcuml", "bench", str(model), *words, "--json", str(written), "--quiet"]
+        command = [sys.executable, "-m", "mcuml", verb, str(model), *words, "--json", str(written), "--quiet"]
         done = subprocess.run(command, env=env, cwd=folder if host else None, capture_output=True, text=True, check=False)
         held = json.loads(written.read_text(encoding="utf-8")) if done.returncode in (0, 7) else None
     return Run(done.returncode, done.stderr, held)

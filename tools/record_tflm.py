@@ -6,11 +6,10 @@ Which library is compared MCUML_TFLM says, as for `mcuml compare`; the page name
 
 import argparse
 import datetime
-import json
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
+
+from bench_run import bench
 
 HEAD = ("Model", "Cycles, aot", "tflm", "Ratio", "ms, aot", "tflm", "Flash, aot", "tflm", "Ratio", "RAM, aot", "tflm", "Ratio",
         "Arena, aot", "tflm", "Stack, aot", "tflm", "Outputs, aot", "tflm", "tflm / recorded TFLM")  # fmt: skip
@@ -18,14 +17,11 @@ HEAD = ("Model", "Cycles, aot", "tflm", "Ratio", "ms, aot", "tflm", "Flash, aot"
 
 def compared(model: Path, board: str, samples: int) -> dict | None:
     """What `mcuml compare --json` wrote; None where a runtime does not serve the model or the board has no room for it."""
-    with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / "compared.json"
-        words = ["compare", str(model), "--board", board, "--samples", str(samples), "--json", str(written), "--quiet"]
-        done = subprocess.run([sys.executable, "-m", "mcuml", *words], capture_output=True, text=True, check=False)
-        print(f"{model.name}: exit {done.returncode}", flush=True)
-        if done.returncode and done.returncode not in (3, 4):
-            raise SystemExit(done.stderr)
-        return json.loads(written.read_text(encoding="utf-8")) if done.returncode == 0 else None
+    run = bench(model, "--board", board, "--samples", str(samples), verb="compare")
+    print(f"{model.name}: exit {run.code}", flush=True)
+    if run.code and not run.refused:
+        raise SystemExit(run.said)
+    return run.result
 
 
 def row(held: dict) -> str:

@@ -6,6 +6,7 @@ s > 16 that is ((sum * m >> 16) + (1 << s - 17)) >> s - 16, where SMULWB is the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,22 +14,21 @@ import numpy as np
 from mcuml import lanes
 from mcuml.geometry import Axis, overlap_distance
 from mcuml.graph import Constant, Graph, Kernel, Node, Overlap
-from mcuml.weighted import plain, weighted
+from mcuml.weighted import weighted
 
 POINT = Axis(1, 1, 1, 1, 1, 0)
 
 
 def convolution(
-    node: Node, graph: Graph, filters: np.ndarray, axes: tuple[Axis, Axis], real: list[float], activation: str, int32_sums: bool
+    node: Node, graph: Graph, filters: np.ndarray, axes: tuple[Axis, Axis], params: Mapping[str, Any], table: Constant
 ) -> Kernel | None:
-    """The kernel of one image's convolution with `filters` (N, KH, KW, C) int8, by the channels' real multipliers; None where
-    sums may have more than 32 bits, wrap at them, or are scaled by 1/2 or more. `int32_sums`: as weighted.plain()'s."""
+    """The kernel of one image's convolution with `filters` (N, KH, KW, C) int8; `params` and `table` are weighted.plain()'s. None
+    where sums may have more than 32 bits, wrap at them, or are scaled by 1/2 or more, and for other types."""
+    if params["kind"] != "s16":
+        return None
     vertical, horizontal = axes
     rows, _, _, depth = filters.shape
     matrix = filters.reshape(rows, -1)
-    params, (table,) = plain(node, graph, matrix, real, activation, int32_sums)
-    if params["kind"] != "s16":
-        return None
     bias = weighted(node, graph)[2]
     added = np.zeros(rows, np.int64) if bias is None or bias.data is None else bias.data.astype(np.int64)
     reach = (np.abs(matrix.astype(np.int64)).sum(1) << 15) + np.abs(added)
@@ -45,7 +45,7 @@ def convolution(
     distance = overlap_distance(vertical, horizontal, depth, rows, item=2)
     return Kernel(
         "conv_2d_s16",
-        params | more,
+        {**params, **more},
         (Constant("weights", paired(matrix)), Constant("channels", channels)),
         scratch=0 if direct else 8 * quads,
         overlaps=(Overlap(0, 0, distance + 2 * rows * direct),),

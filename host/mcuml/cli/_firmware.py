@@ -1,5 +1,6 @@
 """From a model and a board's name to linked firmware, as the verbs that need no figures do it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,32 @@ if TYPE_CHECKING:
     from mcuml.board import Board
     from mcuml.build import Image
     from mcuml.plan import Plan
+    from mcuml.run.measure import Progress
+
+
+def sources(
+    model: Path,
+    board: "Board",
+    port: str,
+    progress: "Progress",
+    optimize: str = "balanced",
+    tuned: Path | None = None,
+    suite: str = "",
+    energy: bool = False,
+    runtime: str = "aot",
+) -> "tuple[Plan, Mapping[str, str]]":
+    """(layers and arena, all files to build) of `model` for `board` with the firmware's port of that name; `suite` and `energy`
+    make it a device of that MLPerf Tiny test, in that mode; `runtime` is what runs the model."""
+    from mcuml import reference, runtimes
+    from mcuml.cli._options import prepare
+    from mcuml.run import suites
+
+    wanted = runtimes.check(runtime)
+    test = suites.find(suite) if suite else None
+    progress("read the model and plan its memory")
+    plan = prepare(model, optimize, tuned, board.core)
+    job = runtimes.Job(wanted, model, board, port, test, energy, reference.arena_bytes)
+    return runtimes.prepared(plan, job, progress)
 
 
 def firmware(
@@ -22,28 +49,20 @@ def firmware(
     bare: bool = False,
     runtime: str = "aot",
 ) -> "tuple[Plan, Image]":
-    """Build for `board` ("": the default one) in `folder` (None: in the cache). `simulated` asks for a simulator as well; `suite`
-    and `energy` for a device of that MLPerf Tiny test, in that mode; `bare` for the board itself, without a framework;
-    `runtime` for what runs the model."""
-    from mcuml import build, reference, runtimes
+    """Build for `board` ("": the default one) in `folder` (None: in the cache). `simulated` asks for a simulator as well; `bare`
+    for the board itself, without a framework; the others as for sources()."""
+    from mcuml import build
     from mcuml.board import load
     from mcuml.cli._console import stages
     from mcuml.cli._defaults import default_board
-    from mcuml.cli._options import prepare
     from mcuml.link.virtual import check_simulated
-    from mcuml.run import suites
 
-    wanted = runtimes.check(runtime)
-    test = suites.find(suite) if suite else None
     target = load(board or default_board())
     if simulated:
         check_simulated(target)
     port = _bare_port(target) if bare else "virtual"
     with stages(quiet) as progress:
-        progress("read the model and plan its memory")
-        plan = prepare(model, optimize, tuned, target.core)
-        job = runtimes.Job(wanted, model, target, port, test, energy, reference.arena_bytes)
-        plan, files = runtimes.prepared(plan, job, progress)
+        plan, files = sources(model, target, port, progress, optimize, tuned, suite, energy, runtime)
         progress("build")
         return plan, build.build_firmware(files, target, folder, port=port)
 
@@ -63,22 +82,16 @@ def vendors(
 ) -> Path:
     """Write the project with the vendor's framework ("": the one that the board's file names first), as firmware() does with
     its own. With `build` PlatformIO builds it, and the ELF's path is returned, else the folder's."""
-    from mcuml import reference, runtimes, vendor
+    from mcuml import vendor
     from mcuml.board import load
     from mcuml.cli._console import stages
     from mcuml.cli._defaults import default_board
-    from mcuml.cli._options import prepare
-    from mcuml.run import flash, suites
+    from mcuml.run import flash
 
-    wanted = runtimes.check(runtime)
-    test = suites.find(suite) if suite else None
     target = load(board or default_board())
     framework = vendor.framework_of(target, framework)
     with stages(quiet) as progress:
-        progress("read the model and plan its memory")
-        plan = prepare(model, optimize, tuned, target.core)
-        job = runtimes.Job(wanted, model, target, framework, test, energy, reference.arena_bytes)
-        _, files = runtimes.prepared(plan, job, progress)
+        _, files = sources(model, target, framework, progress, optimize, tuned, suite, energy, runtime)
         if build and folder is None:  # where mcuml flash builds too
             progress("build with PlatformIO, which fetches the vendor's platform the first time")
             with flash.built(files, target, framework) as image:

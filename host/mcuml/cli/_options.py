@@ -8,6 +8,12 @@ import typer
 if TYPE_CHECKING:
     from mcuml.plan import Plan
 
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)]
+BoardName = Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")]
+DataFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Samples: .npz, .npy, .zip or folder; random ones by default.")
+]
+LabelsFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Class numbers: .csv or .npy, where the data holds none.")]
 Optimize = Annotated[str, typer.Option(metavar="GOAL", help="Choose kernels for balanced, speed, size (flash) or ram.")]
 TunedFile = Annotated[
     Path | None, typer.Option("--tuned", metavar="FILE", help="Choose kernels by cycles that mcuml tune measured.")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize, RuntimeName, TunedFile, prepare
+from mcuml.cli._options import DataFile, LabelsFile, ModelFile, Optimize, RuntimeName, TunedFile, prepare
 
 DIFFERS = {
     "aot": "This is a bug in mcuml; please report it with the model.",
@@ -14,7 +14,7 @@ DIFFERS = {
 
 
 def bench(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
+    model: ModelFile,
     board: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default. Several run at once."),
@@ -26,12 +26,8 @@ def bench(
     flash: Annotated[
         bool | None, typer.Option(help="Upload in any case, or never; by default unless the board has this firmware.")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Samples: .npz, .npy, .zip or folder; random ones by default.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Class numbers: .csv or .npy, where the data holds none.")
-    ] = None,
+    data: DataFile = None,
+    labels: LabelsFile = None,
     samples: Annotated[str, typer.Option(metavar="N", help="How many samples to verify and score: a number or 'all'.")] = "20",
     board_samples: Annotated[int, typer.Option(metavar="N", min=1, help="How many of them run on the virtual board too.")] = 20,
     runs: Annotated[

@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import EnergyMode, Optimize, RuntimeName, SuiteName, TunedFile
+from mcuml.cli._options import BoardName, EnergyMode, ModelFile, Optimize, RuntimeName, SuiteName, TunedFile
 
 
 def build(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
+    model: ModelFile,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the PlatformIO project; by default in mcuml's cache."),
     ] = None,
-    board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
+    board: BoardName = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the ELF's path alone.")] = False,
     optimize: Optimize = "balanced",
     tuned: TunedFile = None,

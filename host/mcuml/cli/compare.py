@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize, prepare
+from mcuml.cli._options import BoardName, DataFile, LabelsFile, Optimize, prepare
 
 if TYPE_CHECKING:
     from mcuml.results import Result
@@ -16,13 +16,9 @@ def compare(
         list[Path], typer.Argument(metavar="MODEL | RESULT RESULT...", help="A .tflite file, or files of mcuml bench --json.")
     ],
     runtime: Annotated[str, typer.Option("--runtime", metavar="LIST", help="For a model: the runtimes to compare.")] = "aot,tflm",
-    board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
-    data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Samples: .npz, .npy, .zip or folder; random ones by default.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Class numbers: .csv or .npy, where the data holds none.")
-    ] = None,
+    board: BoardName = "",
+    data: DataFile = None,
+    labels: LabelsFile = None,
     samples: Annotated[int, typer.Option(metavar="N", min=1, help="How many samples to run and verify.")] = 20,
     json: Annotated[str, typer.Option("--json", metavar="FILE", help="Write the comparison there; '-' prints it alone.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table: only errors and --json.")] = False,

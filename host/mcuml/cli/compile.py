@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize, TunedFile, prepare
+from mcuml.cli._options import ModelFile, Optimize, TunedFile, prepare
 
 
 def compile(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
+    model: ModelFile,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the C files; made if missing.")],
     board: Annotated[str, typer.Option(metavar="NAME", help="Check that the model fits this board (see mcuml boards).")] = "",
     core: Annotated[

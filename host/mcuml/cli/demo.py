@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
+from mcuml.cli._options import BoardName
+
 SHOWN = 4  # digits side by side in 80 columns
 
 
 def demo(
-    board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
+    board: BoardName = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Take a digit classifier to a simulated board, in under a minute."""

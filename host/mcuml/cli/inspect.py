@@ -1,15 +1,14 @@
 """`mcuml inspect MODEL`: what is in a model, what memory it takes over time, and on which boards it fits."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize, TunedFile, prepare
+from mcuml.cli._options import ModelFile, Optimize, TunedFile, prepare
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
+    model: ModelFile,
     board: Annotated[
         str, typer.Option(metavar="NAME", help="Tell all about this board instead. Exit 4 if it does not fit.")
     ] = "",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize, TunedFile, prepare
+from mcuml.cli._options import BoardName, ModelFile, Optimize, TunedFile, prepare
 
 if TYPE_CHECKING:
     from mcuml.instruments.base import Instrument
@@ -15,10 +15,10 @@ MODES = ("performance", "accuracy", "energy")
 
 def mlperf(
     action: Annotated[str, typer.Argument(metavar="run", help="What to do: run.", show_default=False)],
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
+    model: ModelFile,
     suite: Annotated[str, typer.Option(metavar="TEST", help="kws, vww, ic or ad.", show_default=False)],
     mode: Annotated[str, typer.Option(metavar="MODE", help="performance, accuracy or energy.")] = "performance",
-    board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
+    board: BoardName = "",
     port: Annotated[
         str,
         typer.Option(metavar="PORT", help="A board that holds the test's firmware (flash --suite TEST); else simulated."),

@@ -1,16 +1,15 @@
 """`mcuml simulate MODEL`: the virtual board alone, for any program that speaks its serial protocol."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import EnergyMode, Optimize, RuntimeName, SuiteName, TunedFile
+from mcuml.cli._options import BoardName, EnergyMode, ModelFile, Optimize, RuntimeName, SuiteName, TunedFile
 
 
 def simulate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
-    board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
+    model: ModelFile,
+    board: BoardName = "",
     pty: Annotated[bool, typer.Option("--pty", help="Serve a pseudo-terminal and print its path; Ctrl-C ends it.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but the path, or the device's own bytes.")] = False,
     optimize: Optimize = "balanced",

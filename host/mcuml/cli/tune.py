@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize
+from mcuml.cli._options import BoardName, ModelFile, Optimize
 
 
 def tune(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
+    model: ModelFile,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Keep the cycles there, for --tuned; adds to a file.")
     ] = None,
-    board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
+    board: BoardName = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
     optimize: Optimize = "balanced",
 ) -> None:

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import Optimize, TunedFile, prepare
+from mcuml.cli._options import BoardName, ModelFile, Optimize, TunedFile, prepare
 
 
 def verify(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.", show_default=False)],
-    board: Annotated[str, typer.Option(metavar="NAME", help="A board's name or file; mcuml boards marks the default.")] = "",
+    model: ModelFile,
+    board: BoardName = "",
     samples: Annotated[int, typer.Option(metavar="N", min=1, help="How many samples to run.")] = 5,
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Samples: .npz, .npy, .zip or a folder. By default random ones.")

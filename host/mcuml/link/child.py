@@ -13,12 +13,23 @@ from pathlib import Path
 from typing import IO, Any
 
 from mcuml import processes
-from mcuml.errors import LinkError
+from mcuml.board import Board, load_all
+from mcuml.errors import LinkError, RequestError
 from mcuml.link.base import Kind, Link
 
 HERE = "127.0.0.1"
 WRITE_S = 10.0  # a simulator that takes no byte for so long is stuck
 TAIL = 1200  # characters of what it said last, in an error
+
+
+def described(board: Board, simulator: str, lacks: str) -> Any:
+    """What the file of `board` says under simulators.`simulator`. Raises RequestError where it says nothing: `lacks`, such as
+    "QEMU has no machine", and the boards whose files do."""
+    held = getattr(board.simulators, simulator)
+    if held is None:
+        served = ", ".join(b.name for b in load_all() if getattr(b.simulators, simulator))
+        raise RequestError(f"{lacks} for {board.name}.", f"It serves: {served}.", "Take one of these, or --link virtual.")
+    return held
 
 
 class ChildLink(Link):

@@ -12,10 +12,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcuml.board import Board, load_all
+from mcuml.board import Board
 from mcuml.board import Qemu as MachineOf
-from mcuml.errors import LinkError, RequestError
-from mcuml.link.child import HERE, ChildLink
+from mcuml.errors import LinkError
+from mcuml.link.child import HERE, ChildLink, described
 
 # 128 ns per instruction are several ticks of every machine's counter (40 ns at 25 MHz), so that none is lost to rounding.
 SHIFT = 7
@@ -44,12 +44,8 @@ PROGRAMS = {
 
 def machine(board: Board) -> MachineOf:
     """What the file of `board` says of QEMU. Raises RequestError where it says nothing."""
-    if board.simulators.qemu is None:
-        served = ", ".join(b.name for b in load_all() if b.simulators.qemu)
-        raise RequestError(
-            f"QEMU has no machine for {board.name}.", f"It serves: {served}.", "Take one of these, or --link virtual."
-        )
-    return board.simulators.qemu
+    held: MachineOf = described(board, "qemu", "QEMU has no machine")
+    return held
 
 
 def check(board: Board) -> None:

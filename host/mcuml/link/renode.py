@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 from mcuml import __version__
-from mcuml.board import Board, load_all
+from mcuml.board import Board
 from mcuml.board import Renode as PlatformOf
-from mcuml.errors import LinkError, RequestError
-from mcuml.link.child import HERE, ChildLink
+from mcuml.errors import LinkError
+from mcuml.link.child import HERE, ChildLink, described
 from mcuml.render import render_file
 
 VARIABLE = "MCUML_RENODE"
@@ -27,12 +27,8 @@ FAILED = "There was an error executing command"  # what Renode's monitor says wh
 
 def platform(board: Board) -> PlatformOf:
     """What the file of `board` says of Renode. Raises RequestError where it says nothing."""
-    if board.simulators.renode is None:
-        served = ", ".join(b.name for b in load_all() if b.simulators.renode)
-        raise RequestError(
-            f"Renode has no platform for {board.name}.", f"It serves: {served}.", "Take one of these, or --link virtual."
-        )
-    return board.simulators.renode
+    held: PlatformOf = described(board, "renode", "Renode has no platform")
+    return held
 
 
 def program() -> str:

@@ -123,11 +123,10 @@ def convolution(
         )
         if fast is not None:
             return replace(fast, overlaps=overlaps, macs=macs)
-    if source.dtype == "int16" and groups == 1:
-        wide = conv_s16.convolution(node, graph, filters, (vertical, horizontal), real, activation, int32_sums)
-        if wide is not None:
-            return wide
     more, channel_constants = plain(node, graph, matrix, real, activation, int32_sums)
+    wide = conv_s16.convolution(node, graph, filters, (vertical, horizontal), more, channel_constants[0]) if groups == 1 else None
+    if wide is not None:
+        return wide
     # One pixel's channels are written one by one while its window's later channels are still needed.
     return Kernel(
         "conv_2d_plain",

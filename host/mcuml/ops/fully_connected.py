@@ -114,11 +114,10 @@ def dense(node: Node, graph: Graph, matrix: np.ndarray, activation: str, int32_s
             cycles = params["batch"] * (60 + -(-rows // lanes.GROUP) * group)  # as counted for a Cortex-M4
             params |= {"body": unrolled, "chunk": chunk}
             return Kernel("fully_connected_s8", params, constants, macs=macs, cycles=cycles)
-    if source.dtype == "int16":
-        batch = Axis(params["batch"], params["batch"], 1, 1, 1, 0)
-        filters = matrix.reshape(rows, 1, 1, depth)
-        wide = conv_s16.convolution(node, graph, filters, (batch, conv_s16.POINT), real, activation, int32_sums)
-        if wide is not None:
-            return wide
     more, channel_constants = plain(node, graph, matrix, real, activation, int32_sums)
+    batch = Axis(params["batch"], params["batch"], 1, 1, 1, 0)
+    filters = matrix.reshape(rows, 1, 1, depth)
+    wide = conv_s16.convolution(node, graph, filters, (batch, conv_s16.POINT), more, channel_constants[0])
+    if wide is not None:
+        return wide
     return Kernel("fully_connected", params | more, (stored(more["kind"], matrix), *channel_constants), macs=macs)
