@@ -70,6 +70,18 @@ def test_a_student_learns_from_its_teacher_alone(teacher, ends):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("augment", ["none", "shift-flip"])
+def test_the_teacher_sees_what_the_student_sees(teacher, augment):
+    """A copy of the teacher has nothing to learn from it, unless they are shown different images."""
+    said = []
+    context = replace(made.context(teacher=teacher), progress=lambda sentence, done: said.append(sentence))
+    copy = net(24)
+    copy.set_weights(teacher.get_weights())
+    Distill(alpha=0, epochs=1, learning_rate=1e-9, augment=augment).apply(copy, context)
+    assert said
+    assert float(said[-1].rpartition("loss ")[2]) < 1e-3
+
+
 def test_a_teacher_of_probabilities_teaches_the_same():
     teacher = net(6, "softmax")
     logits = keras.models.clone_model(teacher)
@@ -117,7 +129,7 @@ def test_a_model_of_qat_learns_in_its_own_rounding(teacher):
 
 def test_in_a_recipe():
     assert recipe.parse("separable+distill(alpha=0.5)+int8").steps[1] == Distill(alpha=0.5)
-    for wrong in ("alpha=2", "augment=shift", "epochs=0"):
+    for wrong in ("alpha=2", "augment=rotate", "epochs=0"):
         setting, _, value = wrong.partition("=")
         with pytest.raises(RequestError, match=f"distill does not take {setting} = '{value}'"):
             recipe.parse(f"distill({wrong})+int8")

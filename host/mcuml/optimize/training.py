@@ -90,13 +90,15 @@ def fit(
     augment: Augment = "none",
     loss: Any = None,
     targets: np.ndarray | None = None,
+    aims: Callable[[Any, Any], Any] | None = None,
     keep: Sequence[Kept] = (),
     between: Callable[[float], None] | None = None,
 ) -> None:
     """Train `model` in place on context.data.train with Adam, and keep what context.traits say and `keep` adds. A `loss` of its
-    own, of (targets, outputs), takes `targets`, one row per sample, instead of the labels. `between` is told the share of the
-    updates that are done, every CHUNK updates at most. Equal seeds give equal weights on one computer. Raises CheckError,
-    naming `step`, epoch and update, when the loss or a weight is no number."""
+    own, of (targets, outputs), takes `targets`, one row per sample, instead of the labels, or what `aims` makes of a batch's
+    (augmented inputs, labels). `between` is told the share of the updates that are done, every CHUNK updates at most. Equal
+    seeds give equal weights on one computer. Raises CheckError, naming `step`, epoch and update, when the loss or a weight is
+    no number."""
     tf, train = frameworks.tensorflow(), context.data.train
     if augment != "none" and train.x.ndim != 4:
         raise RequestError(
@@ -114,6 +116,7 @@ def fit(
         keep=[*kept(model, context.traits), *keep],
         batch=batch,
         change=changer(augment, context.seed),
+        aims=aims or (lambda inputs, targets: targets),
     )
     for epoch in range(epochs):
         order, losses = np.random.default_rng([context.seed, epoch]).permutation(len(train)), []
@@ -148,15 +151,17 @@ def _adam(learning_rate: float, rate: Rate, updates: int) -> Any:
     return keras.optimizers.Adam(cosine(learning_rate, max(1, updates)) if rate == "cosine" else learning_rate, jit_compile=False)
 
 
-def _loop(model: Any, optimizer: Any, loss: Any, data: Any, keep: Sequence[Kept], batch: int, change: Any) -> Any:
+def _loop(model: Any, optimizer: Any, loss: Any, data: Any, keep: Sequence[Kept], batch: int, change: Any, aims: Any) -> Any:
     """A compiled function of (rows, number of the first update): one update per `batch` of the rows, the losses of all.
     Keras' own fit() takes about twice as long on small networks, whose updates are shorter than its way to them."""
     tf = frameworks.tensorflow()
     optimizer.build(model.trainable_variables)
 
     def update(inputs: Any, targets: Any, number: Any) -> Any:
+        inputs = change(inputs, number)
+        targets = aims(inputs, targets)
         with tf.GradientTape() as tape:
-            outputs = model(change(inputs, number), training=True)
+            outputs = model(inputs, training=True)
             value = tf.add_n([tf.reduce_mean(loss(targets, outputs)), *model.losses])
         gradients = tape.gradient(value, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
