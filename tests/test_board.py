@@ -7,8 +7,10 @@ import pytest
 from mcuml import board as boards
 from mcuml import build, pipeline
 from mcuml.bench import Request, bench, firmware_files
+from mcuml.elf_sizes import sizes
 from mcuml.errors import RequestError
 from mcuml.link.virtual import check_simulated
+from mcuml.run import flash
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits"
 ALL = {b.name: b for b in boards.load_all()}
@@ -121,3 +123,15 @@ def test_what_is_called_compiled_links(name, digits):
     flash, ram = ALL[name].flash_available, ALL[name].ram_available
     assert 0 < image.flash_bytes < flash and digits.arena_bytes < image.ram_bytes < ram
     assert image.flash_bytes == image.code_bytes + image.weights_bytes
+
+
+def test_without_a_section_of_their_own_weights_are_known_by_name(digits, tmp_path):
+    """Vendors' linker scripts put them among all other constants."""
+    files = firmware_files(digits, ALL["nano33ble"])
+    image = build.build_firmware(files, ALL["nano33ble"])
+    elf = tmp_path / "vendor.elf"
+    elf.write_bytes(image.elf.read_bytes().replace(b"\0.weights\0", b"\0.unknown\0"))
+    names = flash.CONSTANT.findall(files["model_weights.c"])
+    assert len(names) == len(set(names)) > 4 and sizes(elf).weights == 0
+    assert 0 <= image.weights_bytes - sizes(elf, names).weights < 16 * len(names)  # padding between them
+    assert sizes(elf, names).flash == image.flash_bytes

@@ -1,9 +1,10 @@
-"""--link renode: the scripts, and the process edge, with a stand-in for Renode that serves the host's firmware on the socket.
+"""--link renode: the scripts, and the process edge, with a stand-in for Renode that serves the host's firmware on a terminal.
 
 No Renode runs here. The commands of the scripts were compared with scripts of github.com/renode/renode, as of 1.16.1."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -18,8 +19,11 @@ from mcuml import bench, build, pipeline
 from mcuml.board import load, load_all
 from mcuml.errors import LinkError
 from mcuml.link import renode
+from mcuml.link.pty import Terminal
 from mcuml.run import device
 from mcuml.run.session import Session
+
+pytest.importorskip("termios")  # the stand-in serves a pseudo-terminal
 
 BOARDS = [board.name for board in load_all() if board.simulators.renode]
 # What a line of a script may look like, each as real scripts have it.
@@ -33,20 +37,23 @@ COMMANDS = (
     r"sysbus LoadELF \$ORIGIN/\S+",
     r"sysbus\.cpu VectorTableOffset 0x[0-9A-F]{8}",
     r'emulation CreateServerSocketTerminal \d+ "\w+" false',
+    r'emulation CreateUartPtyTerminal "\w+" "/[^"]+"',
     r"connector Connect sysbus\.\w+ \w+",
     r"start",
 )
 STAND_IN = """#!{python}
-import re, socket, subprocess, sys, time
+import os, re, subprocess, sys, time, tty
 assert sys.argv[1:] == ["--disable-gui", "--console", "--plain", "mcuml.resc"], sys.argv
 script = open("mcuml.resc").read()
 assert open("firmware.elf", "rb").read() and "using" in open("board.repl").read()
-port = int(re.search(r"CreateServerSocketTerminal (\\d+) ", script)[1])
+place = re.search(r'CreateUartPtyTerminal "mcuml" "(.+)"', script)[1]
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", sys.argv[0]])  # Renode's script starts dotnet
 {instead}
-with socket.create_server(("127.0.0.1", port)) as server:
-    connection = server.accept()[0]
-    subprocess.run(["{firmware}"], stdin=connection, stdout=connection)
+theirs, ours = os.openpty()
+tty.setraw(ours)
+os.symlink(os.ttyname(ours), place)
+time.sleep(0.3)  # from the terminal's command to the machine's start
+subprocess.run(["{firmware}"], stdin=theirs, stdout=theirs)
 """
 
 
@@ -81,21 +88,26 @@ def processes(word: str) -> list[str]:
 @pytest.mark.parametrize("name", BOARDS)
 def test_scripts_hold_what_the_board_file_says_in_commands_that_renode_knows(name: str) -> None:
     board = load(name)
-    files = renode.scripts(board, 4567)
+    files = renode.scripts(board, Path("/here/uart"))
     script, description = files["mcuml.resc"], files["board.repl"]
     for line in filter(None, script.splitlines()):
         assert any(re.fullmatch(form, line) for form in COMMANDS), line
     held = board.simulators.renode
     assert held and f'using "{held.platform}"' in description and f"connector Connect sysbus.{held.uart} mcuml" in script
-    assert f"VectorTableOffset 0x{board.flash.app_origin:08X}" in script and "Terminal 4567 " in script
+    assert f"VectorTableOffset 0x{board.flash.app_origin:08X}" in script and '"/here/uart"' in script
     # A tick of the counter is an instruction only where both run at one rate.
     assert board.clock_hz % 1_000_000 == 0 and f"PerformanceInMips {board.clock_hz // 1_000_000}\n" in script
     assert f"frequency: {board.clock_hz}" in description
 
 
+def test_windows_gets_a_socket() -> None:
+    script = renode.scripts(load(BOARDS[0]), 4567)["mcuml.resc"]
+    assert "emulation CreateServerSocketTerminal 4567 " in script and "Pty" not in script
+
+
 def test_a_robot_test_gets_a_script_that_neither_serves_a_port_nor_starts() -> None:
     script = renode.scripts(load(BOARDS[0]), start=False)["mcuml.resc"]
-    assert "CreateServerSocketTerminal" not in script and not script.endswith("start\n") and "LoadELF" in script
+    assert "emulation Create" not in script and not script.endswith("start\n") and "LoadELF" in script
 
 
 @pytest.mark.parametrize("name", ["nano33ble", "disco_f746ng", "nucleo_f446re"])  # one for each port and kind of USART
@@ -123,6 +135,23 @@ def test_a_session_over_the_socket_and_nothing_left_behind(tmp_path: Path, monke
         assert session.identify(SHA256).model == "stub01"
     assert not left(str(tmp_path / "renode")) and not left(str(elf))
     assert not list(tmp_path.glob("mcuml-renode-*"))
+
+
+def test_a_terminal_changes_no_byte_whatever_its_flags_were() -> None:
+    ours, theirs = os.openpty()  # as it comes: with echo, lines, CR for LF, flow control and signals
+    terminal = Terminal(Path(os.ttyname(theirs)), write_s=0.2)
+    try:
+        every = bytes(range(256))
+        os.write(ours, every)
+        assert terminal.recv(1000) == every
+        terminal.sendall(every)
+        assert os.read(ours, 1000) == every
+        with pytest.raises(OSError, match="timed out"):
+            terminal.sendall(bytes(1 << 20))
+    finally:
+        terminal.close()
+        os.close(ours)
+        os.close(theirs)
 
 
 FAILS = {  # id: (what the stand-in does, what the error says, what it advises)

@@ -94,7 +94,8 @@ def modules() -> dict[str, tuple[Path, ast.Module]]:
     return found
 
 
-def imports(name: str) -> set[str]:
+@cache
+def imports(name: str) -> frozenset[str]:
     """Every module that `name` imports, at its top or inside a function; mcuml's own without the "mcuml." in front."""
     path, tree = modules()[name]
     found = set()
@@ -106,7 +107,9 @@ def imports(name: str) -> set[str]:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
                 found.add(whole if whole.removeprefix("mcuml.") in modules() else str(node.module))
-    return {"__init__" if m == "mcuml" else m.removeprefix("mcuml.") if m.startswith("mcuml.") else f":{m}" for m in found}
+    return frozenset(
+        "__init__" if m == "mcuml" else m.removeprefix("mcuml.") if m.startswith("mcuml.") else f":{m}" for m in found
+    )
 
 
 def own(name: str) -> set[str]:

@@ -80,7 +80,15 @@ def test_doctor_names_the_command_for_what_is_missing(monkeypatch: pytest.Monkey
     monkeypatch.setattr(doctor, "_package", lambda name: "" if name in ("ziglang", "tflite-micro") else there(name))
     done = in_process("doctor", COLUMNS="100")
     assert done.exit_code == 5
-    for words in ("✘", "pip install ziglang", "pip install 'mcuml[verify]'", "gcc-arm-none-eabi", "qemu-system-arm", "missing"):
+    brought = (
+        "pip install ziglang",
+        "pip install 'mcuml[verify]'",
+        "gcc-arm-none-eabi",
+        "qemu-system-arm",
+        "qemu-system-misc",
+        "MCUML_RENODE",
+    )
+    for words in ("✘", "missing", *brought):
         assert words in done.stdout, done.stdout
 
 

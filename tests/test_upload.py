@@ -129,7 +129,15 @@ def test_the_whole_way_to_a_measured_figure(name: str, bench: Bench, monkeypatch
     assert (told.link, told.latency.kind, len(told.latency.runs), told.device.simulated) == ("serial", "measured", 12, None)
     assert told.device.usb == f"{ids[0][0]:04x}:{ids[0][1]:04x}" and told.device.firmware == board.platformio.frameworks[0]
     text = " ".join(done.stdout.split())  # without the table's line ends
-    for words in ("ms measured", "(real board)", "interrupts ran and are counted", "spread 0.01 % over 12 runs"):
+    # The stand-in's ELF is some program's, with none of the model's constants in it.
+    assert told.memory is not None and (told.memory.code_bytes, told.memory.weights_bytes) == (None, None)
+    for words in (
+        "code and weights not told apart",
+        "ms measured",
+        "(real board)",
+        "interrupts ran and are counted",
+        "spread 0.01 % over 12 runs",
+    ):
         assert words in text
     assert told.warnings is None and len(bench.uploads()) == 1
 

@@ -65,9 +65,9 @@ def library_of(files: Mapping[str, str]) -> CppLibrary | None:
 
 @dataclass(frozen=True)
 class Image:
-    """A linked firmware. Sizes in bytes, from the ELF: flash = code + weights; ram is static (arena included, stack
-    not). cached: nothing had to be compiled. folder: its PlatformIO project. build: what the firmware calls itself in `mcuml id`,
-    a hash of all that it was made of; port: the folder of firmware/ports in it."""
+    """A linked firmware. Sizes in bytes, from the ELF: flash = code + weights (0: not told apart); ram is static (arena
+    included, stack not). cached: nothing had to be compiled. folder: its PlatformIO project. build: what the firmware calls
+    itself in `mcuml id`, a hash of all that it was made of; port: the folder of firmware/ports in it."""
 
     elf: Path
     board: Board

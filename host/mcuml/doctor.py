@@ -10,8 +10,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcuml.board import load_all
 from mcuml.cores import CORES
-from mcuml.errors import BuildError
+from mcuml.errors import BuildError, LinkError
+from mcuml.link import qemu, renode
 from mcuml.toolchain import CPLUSPLUS, cplusplus, find
 
 MEGABYTE = 1 << 20
@@ -60,18 +62,24 @@ def check(cache: Path) -> list[Check]:
             "tflite-micro", _package("tflite-micro"), "the oracle that outputs are compared with", "pip install 'mcuml[verify]'"
         )
     )
-    rows.append(
-        Check(
-            "qemu-system-arm",
-            _program("qemu-system-arm", "--version"),
-            "cross-checks of the virtual board",
-            _system("qemu-system-arm"),
-        )
-    )
+    for arch in ("arm", "riscv"):
+        program = qemu.PROGRAMS[arch]
+        boards = ", ".join(b.name for b in load_all() if b.simulators.qemu and b.cpu.arch == arch)
+        found = _program(program.name, "--version")
+        rows.append(Check(program.name, found, f"--link qemu: {boards}", _system(program.package)))
+    rows.append(Check("renode", _renode(), "--link renode: mcuml boards tells which boards", renode.GET))
     rows.append(
         Check("build folder", _writable(cache), f"builds, kept in {cache}", "set MCUML_CACHE to a folder with space", needed=True)
     )
     return rows
+
+
+def _renode() -> str:
+    """Where Renode is. It is not started: .NET takes seconds to tell its version."""
+    try:
+        return renode.program()
+    except LinkError:
+        return ""
 
 
 def _cplusplus() -> str:

@@ -95,8 +95,11 @@ def _latency(held: Latency, per_mac: float | None) -> Rows:
 
 
 def _memory(held: Memory) -> Rows:
+    apart = "code and weights not told apart"
+    if held.code_bytes is not None and held.weights_bytes is not None:
+        apart = f"code {held.code_bytes:,}, weights {held.weights_bytes:,}"
     rows = [
-        ("flash", f"{held.flash_bytes:,} bytes: code {held.code_bytes:,}, weights {held.weights_bytes:,}"),
+        ("flash", f"{held.flash_bytes:,} bytes: {apart}"),
         ("RAM", f"{held.ram_bytes:,} bytes, of which arena {held.arena_bytes:,}"),
     ]
     if held.stack_bytes is not None:

@@ -87,11 +87,12 @@ class Instructions(_Part):
 
 
 class Memory(_Part):
-    """Bytes: sizes from the linked ELF, arena from the plan, stack from a high-water mark. flash = code + weights."""
+    """Bytes: sizes from the linked ELF, arena from the plan, stack from a high-water mark. flash = code + weights, which
+    are absent where nothing in the ELF tells them apart."""
 
     flash_bytes: int
-    code_bytes: int
-    weights_bytes: int
+    code_bytes: int | None = None
+    weights_bytes: int | None = None
     ram_bytes: int
     arena_bytes: int
     stack_bytes: int | None = None

@@ -1,4 +1,4 @@
-"""A simulator that is a program of its own, with its serial port on a local socket; it ends with us, and says why it ended."""
+"""A simulator that is a program of its own, its serial port on a local socket or a terminal; it ends with us, and says why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from mcuml import processes
 from mcuml.board import Board, load_all
@@ -32,8 +32,24 @@ def described(board: Board, simulator: str, lacks: str) -> Any:
     return held
 
 
+class Wire(Protocol):
+    """The simulator's serial port: a socket, or what is used like one. Its methods raise OSError."""
+
+    def fileno(self) -> int: ...
+    def sendall(self, data: bytes, /) -> None: ...
+    def recv(self, size: int, /) -> bytes: ...
+    def close(self) -> None: ...
+
+
+def tuned(port: socket.socket) -> socket.socket:
+    """`port` with a limit for each write, and without waiting for more bytes before it sends."""
+    port.settimeout(WRITE_S)
+    port.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return port
+
+
 class ChildLink(Link):
-    """Bytes to and from a simulator's process. A subclass names it, says which command starts it and gets the socket."""
+    """Bytes to and from a simulator's process. A subclass names it, says which command starts it and gets its serial port."""
 
     kind: Kind = "instructions"
     title: str
@@ -41,12 +57,12 @@ class ChildLink(Link):
 
     def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
-        self._socket: socket.socket | None = None
+        self._wire: Wire | None = None
         self._log: IO[bytes] | None = None
         self._open()
 
     @abstractmethod
-    def _connect(self, deadline: float) -> socket.socket:
+    def _connect(self, deadline: float) -> Wire:
         """Start the simulator with launch() and return its serial port, before `deadline` (time.monotonic)."""
 
     # -- Link ----------------------------------------------------------------------------------------------------------
@@ -74,9 +90,9 @@ class ChildLink(Link):
         self._open()
 
     def close(self) -> None:
-        if self._socket:
-            self._socket.close()
-            self._socket = None
+        if self._wire:
+            self._wire.close()
+            self._wire = None
         if self._process:
             processes.kill(self._process)
             self._process = None
@@ -92,9 +108,7 @@ class ChildLink(Link):
 
     def _open(self) -> None:
         try:
-            self._socket = self._connect(time.monotonic() + self.connect_s)
-            self._socket.settimeout(WRITE_S)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._wire = self._connect(time.monotonic() + self.connect_s)
         except BaseException:
             self.close()
             raise
@@ -122,10 +136,10 @@ class ChildLink(Link):
         """What to try, by what the simulator said."""
         return "Run the command again; if it stays so, try --link virtual."
 
-    def _port(self) -> socket.socket:
-        if self._socket is None:
+    def _port(self) -> Wire:
+        if self._wire is None:
             raise LinkError(f"The link to {self.title} is closed.")
-        return self._socket
+        return self._wire
 
     def said(self) -> str:
         """The end of what the simulator printed."""

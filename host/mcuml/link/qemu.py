@@ -15,7 +15,7 @@ from pathlib import Path
 from mcuml.board import Board
 from mcuml.board import Qemu as MachineOf
 from mcuml.errors import LinkError
-from mcuml.link.child import HERE, ChildLink, described
+from mcuml.link.child import HERE, ChildLink, Wire, described, tuned
 
 # 128 ns per instruction are several ticks of every machine's counter (40 ns at 25 MHz), so that none is lost to rounding.
 SHIFT = 7
@@ -73,13 +73,13 @@ class Qemu(ChildLink):
         """The counter's ticks last 1 / clock_hz seconds of QEMU's clock."""
         return round(ticks * NANOSECONDS / self._board.clock_hz / (1 << SHIFT))
 
-    def _connect(self, deadline: float) -> socket.socket:
+    def _connect(self, deadline: float) -> Wire:
         with socket.create_server((HERE, 0)) as listening:
             listening.settimeout(0.1)
             self.launch(self._command(listening.getsockname()[1]))
             while time.monotonic() < deadline:
                 try:
-                    return listening.accept()[0]
+                    return tuned(listening.accept()[0])
                 except TimeoutError:
                     if self.ended():
                         break

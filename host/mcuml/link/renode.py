@@ -1,6 +1,7 @@
-"""Renode as a board: a script and a platform description rendered from the board's file, the UART on a local socket.
+"""Renode as a board: a script and a platform description rendered from the board's file, the UART on a pseudo-terminal.
 
-Renode gives every instruction the same time, so its cycle counter counts instructions and nothing here is a latency."""
+Renode gives every instruction the same time, so its cycle counter counts instructions and nothing here is a latency. Its socket
+terminal listens on all of the computer's addresses, whatever one asks: it is taken on Windows alone, where there is no other."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,11 +19,13 @@ from mcuml import __version__
 from mcuml.board import Board
 from mcuml.board import Renode as PlatformOf
 from mcuml.errors import LinkError
-from mcuml.link.child import HERE, ChildLink, described
+from mcuml.link.child import HERE, WRITE_S, ChildLink, Wire, described, tuned
+from mcuml.link.pty import Terminal
 from mcuml.render import render_file
 
 VARIABLE = "MCUML_RENODE"
-SCRIPT, DESCRIPTION, ELF = "mcuml.resc", "board.repl", "firmware.elf"
+SCRIPT, DESCRIPTION, ELF, UART = "mcuml.resc", "board.repl", "firmware.elf", "uart"
+GET = f"unpack a release of https://github.com/renode/renode and put it on PATH, or name its program in {VARIABLE}"
 FAILED = "There was an error executing command"  # what Renode's monitor says when a command of a script went wrong
 
 
@@ -40,7 +44,7 @@ def program() -> str:
     raise LinkError(
         f"{VARIABLE} is '{named}', which is no program." if named else "Renode is not installed: renode is not on PATH.",
         "",
-        f"Unpack a release of https://github.com/renode/renode and put it on PATH, or name its program in {VARIABLE}.",
+        GET[0].upper() + GET[1:] + ".",
     )
 
 
@@ -50,14 +54,15 @@ def check(board: Board) -> None:
     program()
 
 
-def scripts(board: Board, port: int = 0, start: bool = True) -> dict[str, str]:
-    """File name -> text: the script and the platform description that it loads, beside firmware.elf in one folder. port: where
-    the UART is served, 0: nowhere (a Robot test has its own terminal); start: whether the script starts the machine."""
+def scripts(board: Board, uart: Path | int | None = None, start: bool = True) -> dict[str, str]:
+    """File name -> text: the script and the platform description that it loads, beside firmware.elf in one folder. uart: where
+    the UART is served, a link to a pseudo-terminal or a TCP port, None: nowhere (a Robot test has its own terminal); start:
+    whether the script starts the machine."""
     held = platform(board)
     names = {"description": DESCRIPTION, "elf": ELF}
     return {
         SCRIPT: render_file(
-            "renode.resc.j2", board=board, renode=held, version=__version__, port=port, start=start, **names
+            "renode.resc.j2", board=board, renode=held, version=__version__, uart=uart, start=start, **names
         ),
         DESCRIPTION: render_file("renode.repl.j2", board=board, renode=held, version=__version__),
     }  # fmt: skip
@@ -84,17 +89,20 @@ class Renode(ChildLink):
             self._folder.cleanup()
             self._folder = None
 
-    def _connect(self, deadline: float) -> socket.socket:
+    def _connect(self, deadline: float) -> Wire:
         self._folder = tempfile.TemporaryDirectory(prefix="mcuml-renode-")
-        folder, port = Path(self._folder.name), _free_port()
-        for name, text in scripts(self._board, port).items():
+        folder = Path(self._folder.name)
+        uart = _free_port() if sys.platform == "win32" else folder / UART
+        for name, text in scripts(self._board, uart).items():
             (folder / name).write_text(text, encoding="utf-8")
         shutil.copyfile(self._elf, folder / ELF)
         # With --console its monitor's words come to us; it reads commands as well, hence the pipe that stays silent.
         self.launch([program(), "--disable-gui", "--console", "--plain", SCRIPT], folder, stdin=subprocess.PIPE)
         while time.monotonic() < deadline and not self.ended():
             with contextlib.suppress(OSError):
-                return socket.create_connection((HERE, port), timeout=1)
+                if isinstance(uart, Path):
+                    return Terminal(uart, WRITE_S)
+                return tuned(socket.create_connection((HERE, uart), timeout=1))
             if FAILED in self.said():
                 raise self.stopped("A command of its script failed.")
             time.sleep(0.1)

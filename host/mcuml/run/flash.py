@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ UPLOAD_S = 180.0  # a megabyte over SAM-BA or a slow UART takes about one minute
 BOOTLOADER_S = 10.0  # until a touched board shows its bootloader
 ASK_S = 3.0  # for a board that may hold other firmware; one that has just been reset by opening its port needs about one
 BUILD_LOCK_S = 900.0  # the first build with a vendor's framework downloads it
+CONSTANT = re.compile(r"^const \w+ (\w+)\[", re.MULTILINE)  # a definition in model_weights.c, of either runtime
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def built(files: Mapping[str, str], board: Board, firmware: str, profile: bool =
     try:
         project = vendor.vendor_project(files, board, folder, firmware)
         elf = vendor.vendor_build(project)
-        took = sizes(elf)
+        took = sizes(elf, CONSTANT.findall(files.get("model_weights.c", "")))
         about = {"name": board.platformio.platform, "version": "as PlatformIO resolved it", "framework": firmware}
         yield Image(elf, board, took.flash, took.flash - took.weights, took.weights, took.ram, about, False, folder,
                     project.build, firmware)  # fmt: skip

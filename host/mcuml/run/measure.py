@@ -84,8 +84,8 @@ def memory_part(image: Image, plan: Plan, stack_used: int) -> results.Memory:
     """Sizes of the ELF, the plan's arena, and the stack's high-water mark in bytes (0: the device does not know it)."""
     return results.Memory(
         flash_bytes=image.flash_bytes,
-        code_bytes=image.code_bytes,
-        weights_bytes=image.weights_bytes,
+        code_bytes=image.code_bytes if image.weights_bytes else None,
+        weights_bytes=image.weights_bytes or None,
         ram_bytes=image.ram_bytes,
         arena_bytes=plan.arena_bytes,
         stack_bytes=stack_used or None,
