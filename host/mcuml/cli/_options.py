@@ -35,3 +35,14 @@ def prepare(model: Path, optimize: str, tuned: Path | None, core: str = "") -> "
     from mcuml import tuned as file
 
     return pipeline.prepare(model, optimize, file.load(tuned, core).cycles if tuned else None)
+
+
+def sample_count(text: str) -> int | None:
+    """What --samples says; None: all. Raises RequestError."""
+    from mcuml.errors import RequestError
+
+    if text == "all":
+        return None
+    if not (text.isdecimal() and int(text)):
+        raise RequestError(f"--samples is '{text}'.", "", "Give a number of at least 1, or 'all'.")
+    return int(text)

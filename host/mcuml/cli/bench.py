@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mcuml.cli._options import DataFile, LabelsFile, ModelFile, Optimize, RuntimeName, TunedFile, prepare
+from mcuml.cli._options import DataFile, LabelsFile, ModelFile, Optimize, RuntimeName, TunedFile, prepare, sample_count
 
 DIFFERS = {
     "aot": "This is a bug in mcuml; please report it with the model.",
@@ -53,8 +53,7 @@ def bench(
     from mcuml.errors import CheckError, RequestError
     from mcuml.run.device import link_name
 
-    if samples != "all" and not (samples.isdecimal() and int(samples)):
-        raise RequestError(f"--samples is '{samples}'.", "", "Give a number of at least 1, or 'all'.")
+    count = sample_count(samples)
     if json and json != "-":
         results.check_place(Path(json))
     if (hardware or port) and link not in ("virtual", "serial"):
@@ -73,7 +72,6 @@ def bench(
         tell_all(["bench", str(model), *words, *uploads], targets, json, quiet)
         return
     wanted = runtimes.check(runtime)
-    count = None if samples == "all" else int(samples)
     request = procedure.Request(
         model, load(targets[0][0]), data, labels, count, board_samples, runs, ("mcuml", *sys.argv[1:]),
         link=link_name(link), port=targets[0][1], flash=flash, runtime=wanted, host_arena=reference.arena_bytes,

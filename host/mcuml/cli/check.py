@@ -82,13 +82,13 @@ def _entries(models, boards, data, labels, samples, link, optimize, baseline):
     """What the options ask to add, one per model and board."""
     from mcuml.baseline import Wanted, relative
     from mcuml.cli._defaults import default_board
+    from mcuml.cli._options import sample_count
     from mcuml.errors import RequestError
     from mcuml.run.device import link_name
 
     if link_name(link) == "serial":
         raise RequestError("A baseline cannot be checked on a board.", "", "Take --link virtual, qemu or renode.")
-    if samples != "all" and not (samples.isdecimal() and int(samples)):
-        raise RequestError(f"--samples is '{samples}'.", "", "Give a number of at least 1, or 'all'.")
+    count = sample_count(samples)
     return [
         Wanted(
             model=relative(model, baseline),
@@ -96,7 +96,7 @@ def _entries(models, boards, data, labels, samples, link, optimize, baseline):
             link=link,
             data=relative(data, baseline) if data else None,
             labels=relative(labels, baseline) if labels else None,
-            samples=None if samples == "all" else int(samples),
+            samples=count,
             optimize=optimize,
         )
         for model in models

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcuml.cli._options import BoardName, ModelFile, Optimize, TunedFile, prepare
+from mcuml.cli._options import BoardName, ModelFile, Optimize, TunedFile, prepare, sample_count
 
 if TYPE_CHECKING:
     from mcuml.instruments.base import Instrument
@@ -53,11 +53,10 @@ def mlperf(
         raise RequestError(f"mcuml mlperf knows no '{action}'.", "", "Type: mcuml mlperf run MODEL --suite TEST")
     if mode not in MODES:
         raise RequestError(f"--mode is '{mode}'.", "", f"Give one of {', '.join(MODES)}.")
-    if samples != "all" and not (samples.isdecimal() and int(samples)):
-        raise RequestError(f"--samples is '{samples}'.", "", "Give a number of at least 1, or 'all'.")
+    files = sample_count(samples)
     if meter and not (port and mode == "energy"):
         raise RequestError("--meter is for energy mode on a port.", "", "Give --mode energy and --port PORT too.")
-    test, files = suites.find(suite), None if samples == "all" else int(samples)
+    test = suites.find(suite)
     target = load(board or default_board())
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(stages(quiet))
