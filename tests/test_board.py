@@ -59,10 +59,17 @@ BROKEN = [  # (what is replaced, by what, words of the message)
     ("sources = ['its manual']", "sources = []", ["sources"]),
     ('name = "mine"', 'name = "yours"', ["yours", "Rename it to yours.toml"]),
     ('name = "mine"', "name = ", ["is not TOML"]),
+    ('name = "mine"', 'name = "../mine"', ["name", "made of letters"]),
+    ('name = "mine"', "name = " + "[" * 5000, ["is not TOML"]),
+    ('title = "My board"', 'title = "My\\n[board]"', ["title", "one line"]),
+    ('title = "My board"', 'title = "My */ board"', ["title", "without */"]),
+    ('title = "My board"', 'title = "My board"\n# ' + "x" * (1 << 20), ["is no board file", "bytes"]),
+    ("[flash]", "[energy]\nvolts = 3.3\nmilliamps_active = inf\nsource = 'x'\n[flash]", ["energy.milliamps_active", "finite"]),
+    ("[flash]", "[flash]\n[flash]", ["is not TOML"]),
 ]
 
 
-@pytest.mark.parametrize("old, new, words", BROKEN, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize("old, new, words", BROKEN, ids=lambda v: v[:30] if isinstance(v, str) else "")
 def test_a_wrong_file_is_told(write, old, new, words):
     text = GOOD.replace('["its manual"]', "['its manual']").replace(old, new)
     with pytest.raises(RequestError) as caught:

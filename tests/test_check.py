@@ -131,6 +131,7 @@ BROKEN = {
     "a-result": json.dumps(FULL),
     "unknown-key": json.dumps({"baseline": 1, "entries": [], "limits": 3}),
     "no-figures": json.dumps({"baseline": 1, "entries": [{"model": "m", "board": "b", "result": {}}]}),
+    "less-than-none": json.dumps({"baseline": 1, "entries": [{"model": "m", "board": "b", "samples": -3, "result": FULL}]}),
     "of-tomorrow": json.dumps({"baseline": 2, "entries": []}),
     "binary": "\udc80",
 }

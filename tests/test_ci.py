@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,16 @@ def test_the_robot_test_is_parsed_and_uses_keywords_of_renode(repository: Path) 
     job = workflow(repository)["jobs"]["renode"]
     assert "mcuml ci renode models/m.tflite --board nano33ble -o build/renode" in [step.get("run") for step in job["steps"]]
     assert job["steps"][-1]["with"]["tests-to-run"] == "tests/mcuml.robot"
+
+
+def test_names_are_words_for_the_shell_and_text_for_yaml(repository: Path) -> None:
+    for name in ("my models/a; rm -rf b.tflite", "a: b #c.tflite"):
+        Path("base line.json").write_text(json.dumps({"baseline": 1, "entries": [{**ENTRY, "model": name}]}))
+        assert in_process("ci", "init", "--renode", "--baseline", "base line.json", "-o", name[:1]).exit_code == 0
+        jobs = workflow(Path(name[:1]))["jobs"]
+        runs = [shlex.split(step.get("run", "")) for job in jobs.values() for step in job["steps"]]
+        assert ["mcuml", "ci", "renode", name, "--board", "nano33ble", "-o", "build/renode"] in runs
+        assert any(words[:4] == ["mcuml", "check", "--baseline", "base line.json"] for words in runs)
 
 
 def test_what_is_there_is_not_overwritten(repository: Path) -> None:

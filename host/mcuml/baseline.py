@@ -16,6 +16,9 @@ VERSION = 1
 _CREATE = "Write one with: mcuml check --update MODEL --board NAME"
 
 
+_Count = Annotated[int, Field(ge=1)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,10 +32,10 @@ class Wanted(_Part):
     link: Literal["virtual", "qemu", "renode"] = "virtual"
     data: str | None = None
     labels: str | None = None
-    samples: int | None = None
-    board_samples: int = 20
-    runs: int = 1
-    optimize: str = "balanced"
+    samples: _Count | None = None
+    board_samples: _Count = 20
+    runs: _Count = 1
+    optimize: Literal["balanced", "speed", "size", "ram"] = "balanced"
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -20,11 +21,20 @@ else:
     import tomli as tomllib
 
 Bytes = Annotated[int, Field(ge=0)]
-Text = Annotated[str, Field(min_length=1)]
+LARGEST_BYTES = 1 << 20  # of a board's file; ours have 3 KB
+
+
+def _plain(text: str) -> str:
+    if not text.isprintable() or "*/" in text:  # it is written into comments of C and of PlatformIO's files
+        raise ValueError("it is one line of printable characters, without */")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Cache(_Strict):
@@ -161,6 +171,12 @@ class Simulators(_Strict):
     renode: Renode | None = None
 
 
+def _speakable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):  # it is part of file names and of PlatformIO's section names
+        raise ValueError("a board's name is made of letters, digits, _, . and -")
+    return name
+
+
 def _known_core(name: str) -> str:
     if name not in CORES:
         raise ValueError(f"core '{name}' is not one of {', '.join(CORES)}")
@@ -174,7 +190,7 @@ class Board(_Strict):
     measured ones (docs/CYCLES.md). `bare`: the firmware's port for the real board without any framework. `ports`: what the
     firmware's port of that name has to know about this board, as definitions (NAME=value) of the preprocessor."""
 
-    name: Text
+    name: Annotated[str, AfterValidator(_speakable)]
     title: Text
     vendor: Text
     mcu: Text
@@ -246,10 +262,14 @@ def _files() -> dict[str, Path]:
 def _read(path: Path) -> Board:
     try:
         # TOML arrays become tuples: the models are frozen all the way down.
+        if path.stat().st_size > LARGEST_BYTES:
+            raise RequestError(
+                f"{path} is no board file.", f"It has {path.stat().st_size:,} bytes; one of {LARGEST_BYTES:,} would be large."
+            )
         data = _tuples(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise RequestError(f"Cannot read the board file {path}.", f"{type(error).__name__}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(
             f"The board file {path} is not TOML.", str(error), "Compare it with a board that `mcuml boards` lists."
         ) from error

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 from mcuml import __version__, baseline, bench, board, build, pipeline, results
 from mcuml.baseline import Entry
@@ -23,7 +25,12 @@ def files(root: Path, place: Path, with_renode: bool) -> dict[Path, str]:
     held = baseline.load(place)
     if not held.entries:
         raise RequestError(f"{place} holds no models.", "", "Add one: mcuml check --update MODEL --board NAME")
-    facts = {"version": __version__, "baseline": _within(root, place), "robot": ROBOT.as_posix() if with_renode else ""}
+    facts: dict[str, Any] = {
+        "version": __version__,
+        "quoted": shlex.quote,
+        "baseline": _within(root, place),
+        "robot": ROBOT.as_posix() if with_renode else "",
+    }
     if not with_renode:
         return {WORKFLOW: render_file("ci/workflow.yml.j2", **facts)}
     entry = _for_renode(held.entries, place)
