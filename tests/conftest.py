@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
+
+
+def pytest_configure() -> None:
+    """A run that is told to end unwinds as at Ctrl-C, so that simulators and compilers end with it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def shared_folder() -> Path | None:

@@ -98,8 +98,10 @@ def test_reset_starts_the_machine_again(image: build.Image) -> None:
         session.identify()
         link.write(b"mcuml reset%")  # the firmware's own
         assert session.identify().model == "digits_int8"
+        before = running(image.elf)
         link.reset()  # the link's: another process
         assert session.identify().model == "digits_int8"
+        assert len(before) == 1 == len(running(image.elf)) and before != running(image.elf)
 
 
 def test_no_process_is_left_whatever_happens(image: build.Image) -> None:
