@@ -321,15 +321,43 @@ def test_accuracy_of_a_whole_set(tmp_path):
     assert any(re.match(r".* AUC\s?[:=] ([\d\.]+).*", x) for x in folder.accuracy(outcomes, ""))
 
 
-def test_a_run_that_fails_leaves_its_log_alone(tmp_path):
-    with pytest.raises(LinkError), Folder(tmp_path) as made:
+@pytest.mark.parametrize(
+    ("end", "logged", "left"),
+    [
+        (LinkError("The cable fell out."), True, ["log.txt"]),
+        (LinkError("No port."), False, None),
+        (KeyboardInterrupt(), True, None),
+    ],
+    ids=["failed", "nothing logged", "interrupted"],
+)
+def test_a_run_that_ends_early_leaves_its_log_or_nothing(tmp_path, end, logged, left):
+    with pytest.raises(type(end)), Folder(tmp_path) as made:
+        if logged:
+            made.say("begun")
+        raise end
+    assert (sorted(p.name for p in made.path.iterdir()) if made.path.exists() else None) == left
+    if left:
+        assert f"Ended without a result: {end}" in (made.path / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(("writes", "left"), [(0, None), (1, ["log.txt"]), (2, ["log.txt"])])
+def test_a_full_disk_leaves_no_half_session(tmp_path, monkeypatch, writes, left):
+    """`writes` files find room; the log is asked for again when what lay in its way is gone."""
+    from mcuml import results
+
+    found, _ = go(Device([2_000_000]))
+    room, save = [True] * writes + [False] + [writes > 0], results.save
+
+    def full(text, path):
+        if not room.pop(0):
+            raise RequestError(f"Cannot write {path}.", "No space left on device")
+        save(text, path)
+
+    monkeypatch.setattr(results, "save", full)
+    with pytest.raises(RequestError, match="Cannot write"), Folder(tmp_path) as made:
         made.say("begun")
-        raise LinkError("The cable fell out.")
-    assert [p.name for p in made.path.iterdir()] == ["log.txt"]
-    assert "Ended without a result: The cable fell out." in (made.path / "log.txt").read_text()
-    with pytest.raises(LinkError), Folder(tmp_path) as made:
-        raise LinkError("No port.")
-    assert not made.path.exists()
+        made.save(folder.performance(found, "A test."), found, "performance", "measured")
+    assert (sorted(p.name for p in made.path.iterdir()) if made.path.exists() else None) == left
 
 
 # inputs and quality figures

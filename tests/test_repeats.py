@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -61,6 +62,38 @@ def test_repetitions_are_not_counted(monkeypatch):
     assert entered < 3 * one
 
 
+def test_a_repetition_of_the_same_arena_is_not_executed():
+    class Counting(RepeatingBoard):
+        given = 0
+
+        def poke(self, address, data):
+            self.given += 1
+            super().poke(address, data)
+
+    with Counting(build("virtual"), BOARD) as link:
+        replies(link, b"")
+        replies(link, LOADED, 2)
+        assert b"m-results-[0.500,0.508,0.516,0.523]\r\n" in replies(link, b"infer 50 3%")
+        assert link.given >= 45, "of 53"
+
+
+def test_a_repetition_of_another_arena_is_executed():
+    """Here the input changes by itself within the window; no command does that."""
+    calls = 0
+
+    def change(_):
+        nonlocal calls
+        calls += 1
+        if calls > 20:
+            link.poke(link.program.symbols["buffer"], bytes([127] * 16))
+
+    with RepeatingBoard(build("virtual"), BOARD) as link:
+        replies(link, b"")
+        replies(link, LOADED, 2)
+        link.on_call("device_infer", change)
+        assert b"m-results-[0.746,0.746,0.746,0.746]\r\n" in replies(link, b"infer 50 3%")
+
+
 def test_results_are_those_of_running_every_repetition():
     with RepeatingBoard(build("virtual"), BOARD) as link:
         replies(link, b"")
@@ -101,3 +134,26 @@ def test_loading_takes_no_time_and_what_follows_does():
         assert link.cycles == began
         replies(link, b"name%")
         assert link.cycles > began
+
+
+def test_time_does_not_depend_on_where_slices_end():
+    """A loaded computer stops the core within the calls that look at it: then the same instruction comes by twice."""
+
+    class Slow(RepeatingBoard):
+        @property
+        def cycles(self) -> int:
+            time.sleep(0.004)  # longer than the slices of 1 ms below
+            return super().cycles
+
+    told = []
+    for board, wait_s in ((RepeatingBoard, 60.0), (Slow, 0.001)):
+        with board(build("virtual"), BOARD) as link:
+            replies(link, b"")
+            replies(link, LOADED, 2)
+            link.write(b"infer 50 3%")
+            heard, deadline = b"", time.monotonic() + 60
+            while b"m-ready" not in heard and time.monotonic() < deadline:
+                heard += link.read(wait_s)
+            first, last = map(int, re.findall(rb"m-lap-us-(\d+)", heard))
+            told.append(last - first)
+    assert told[0] > 300 and abs(told[1] - told[0]) <= 10, told

@@ -14,7 +14,8 @@ from mcuml.errors import LinkError
 
 
 class Program:
-    """An ELF, read once. segments: (load address, bytes); vectors: address of the vector table."""
+    """An ELF, read once. segments: (load address, bytes); vectors: address of the vector table;
+    symbols, sizes: address and bytes of each name."""
 
     def __init__(self, path: Path):
         self.path = Path(path)
@@ -36,6 +37,7 @@ class Program:
             (s["st_value"] & ~1, s["st_size"], s.name) for s in symbols if s["st_info"]["type"] == "STT_FUNC"
         )
         self.symbols = {s.name: s["st_value"] for s in symbols if s.name}
+        self.sizes = {s.name: s["st_size"] for s in symbols if s.name}
         self.vectors: int = self.symbols.get("__vectors", min(address for address, _ in self.segments))
 
     def function(self, address: int) -> str:

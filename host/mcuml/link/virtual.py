@@ -26,8 +26,8 @@ from mcuml.link.flash import FlashTiming
 MMIO = 0x4F000000
 UART_DATA, UART_RX_READY, CYCLES_LO, CYCLES_HI, RESET, IDLE, TRIGGER = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 0x18
 SYSTEM = (0xE0000000, 0x100000)  # private peripheral bus: plain memory, so that start-up code may switch the FPU on
-SLICE_S = 0.05
 SLICE_BLOCKS = 1 << 18  # entered in a slice that is counted: about a second
+SLICE_S = 0.25  # of a slice that is not; long beside what a process waits for its turn, see repeats.py
 PAGE = 0x1000
 PORT = ("port_getc", "port_putc")  # the firmware's functions that read and write UART_DATA
 _SHIFT = 20  # a block's key is address << 20 | size
@@ -96,7 +96,7 @@ class VirtualBoard(Link):
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            self._slice(left if self._counters else min(left, SLICE_S))
+            self._slice(min(left, SLICE_S))
             if self._idle and not self._rx and not self._tx:
                 return b""  # nothing more will come: the device waits for us
         if self._tx:
@@ -211,11 +211,19 @@ class VirtualBoard(Link):
         address = self.program.symbols[function] & ~1
         self._uc.hook_add(unicorn.UC_HOOK_CODE, lambda uc, *_: then(uc), begin=address, end=address)
 
+    def _leave(self, uc: Any, result: int) -> None:
+        """From the entry of a function: go on as if it had returned `result`."""
+        uc.reg_write(_REGISTERS["r0"], result)
+        uc.reg_write(_REGISTERS["pc"], register(uc, "lr"))
+
     def _slice(self, seconds: float) -> None:
+        """Run until the device waits for input, or for `seconds`; where blocks are counted, for SLICE_BLOCKS: cycles must not
+        depend on the computer's load."""
         self._idle = False
+        limit_s = 0 if self._counters else max(seconds, 0.001)
         try:
             with interrupts.held():
-                self._uc.emu_start(self._pc | 1, 0xFFFFFFFE, timeout=max(1000, int(seconds * 1e6)))
+                self._uc.emu_start(self._pc | 1, 0xFFFFFFFE, timeout=int(limit_s * 1e6))
         except unicorn.UcError as error:
             self._pc = self._uc.reg_read(uc_arm.UC_ARM_REG_PC)
             self._dead = self._dead or self._fault(_FAULTS.get(error.errno, str(error)))

@@ -5,6 +5,7 @@ are the lines that say what a figure is worth; its label "Top 1%" is put right t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from mcuml.errors import RequestError
 from mcuml.mlperf.procedure import WINDOW_S, Window
 from mcuml.mlperf.scores import Outcome, auc, median, top1
 
+LOG, RESULTS_TEXT, RESULTS_JSON = "log.txt", "results.txt", "results.json"
 RULE = "---------------------------------------------------------"
 LETTERS = {"performance": "p", "accuracy": "a", "energy": "e"}  # what the official runner calls its modes
 
@@ -45,14 +47,18 @@ class Folder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        """Of a run that failed the log stays, with the reason; a folder in which nothing was logged goes."""
+        """Of a run that failed the log stays, with the reason. Nothing stays of one that was interrupted, of one in which nothing
+        was logged, or where not even the log can be written."""
         if value is None:
             return
-        if not self._log:
-            self.path.rmdir()
-            return
-        self.say(f"Ended without a result: {value}")
-        results.save("\n".join(self._log) + "\n", self.path / "log.txt")
+        for name in (RESULTS_TEXT, RESULTS_JSON):  # of which save() wrote one before the disk was full
+            (self.path / name).unlink(missing_ok=True)
+        if self._log and isinstance(value, Exception):
+            self.say(f"Ended without a result: {value}")
+            with contextlib.suppress(RequestError):  # `value` is what is told
+                self._save_log()
+                return
+        self.path.rmdir()
 
     def say(self, text: str) -> None:
         """One line of the log, with its time."""
@@ -61,10 +67,13 @@ class Folder:
     def save(self, lines: Sequence[str], answers: Sequence[Window], mode: str, kind: str) -> None:
         """Write all three files; `lines` are those of results.txt."""
         self._log += lines
-        results.save("\n".join(lines) + "\n", self.path / "results.txt")
+        results.save("\n".join(lines) + "\n", self.path / RESULTS_TEXT)
         told = [_entry(answer, mode, kind) for answer in answers]
-        results.save(json.dumps(told, indent=1) + "\n", self.path / "results.json")
-        results.save("\n".join(self._log) + "\n", self.path / "log.txt")
+        results.save(json.dumps(told, indent=1) + "\n", self.path / RESULTS_JSON)
+        self._save_log()
+
+    def _save_log(self) -> None:
+        results.save("\n".join(self._log) + "\n", self.path / LOG)
 
 
 def performance(windows: Sequence[Window], about: str) -> list[str]:

@@ -27,9 +27,9 @@ from mcuml.run.protocol import Identity
 from mcuml.run.suites import Suite
 
 Mode = Literal["performance", "accuracy", "energy"]
-FREE = (
-    "One inference of each input is counted; its repetitions are executed without counting, and each takes the same time, for "
-    "it is the same input from the same state."
+REPEATED = (
+    "Of each input the first inference is executed and counted. Its repetitions, the same input from the same state, each take "
+    "the same time; the model is executed again only where its arena is not, byte for byte, what it was before."
 )
 
 
@@ -164,7 +164,7 @@ def _headings(plan: Plan, request: Request) -> list[str]:
 def _about(request: Request, link: Link, identity: Identity | None, kind: Kind) -> str:
     """What the figures are worth, in a sentence or two."""
     if isinstance(link, RepeatingBoard):
-        time = f"Times are estimated, by the core's cycle table (error: {request.board.cycle_error}). {FREE}"
+        time = f"Times are estimated, by the core's cycle table (error: {request.board.cycle_error}). {REPEATED}"
         return f"Simulated: virtual board {request.board.name}. " + (time if request.mode != "accuracy" else "It tells no times.")
     if identity is None:
         return f"Device on {request.port}: firmware of others; times are by its own clock, which mcuml knows nothing about."
