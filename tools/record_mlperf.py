@@ -1,10 +1,10 @@
 """Goes through MLPerf Tiny's procedure with its four models on the virtual board and writes docs/results/mlperf.md.
 
-usage: record_mlperf.py MODELS [-o FILE] [--data FOLDER] [--board NAME] [--sessions FOLDER] [--only TEST]
+usage: record_mlperf.py MODELS [-o FILE] [--data FOLDER] [--board NAME] [--sessions FOLDER] [--only TEST] [--files N]
 
 Performance with random inputs or, where the official set is in the data folder, with that; accuracy where it is; energy where
-the board's file has figures. Sessions that are there already (build/mlperf/TEST-MODE) are taken as they are: delete them to run
-again.
+the board's file has figures. --files N takes the first N files alone for accuracy, which the page then says. Sessions that are
+there already (build/mlperf/TEST-MODE) are taken as they are: delete them to run again.
 """
 
 import argparse
@@ -31,6 +31,7 @@ def main() -> int:
     ap.add_argument("--board", default="nano33ble")
     ap.add_argument("--sessions", type=Path, default=Path("build/mlperf"))
     ap.add_argument("--only", default="")
+    ap.add_argument("--files", type=int)
     args = ap.parse_args()
     board = load(args.board)
     told: dict[tuple[str, str], Path] = {}
@@ -45,7 +46,8 @@ def main() -> int:
                 print(f"{name}, {mode}", flush=True)
                 model = next(args.models.rglob(f"{stem}.tflite"))
                 plan = pipeline.prepare(model, "balanced", None)
-                run(plan, Request(suites.find(name), mode, board, place, "", data if data.is_file() else None), lambda *_: None)
+                given = data if data.is_file() else None
+                run(plan, Request(suites.find(name), mode, board, place, "", given, args.files), lambda *_: None)
             found = sorted(place.glob("*/results.json"))
             if found:
                 told[name, mode] = found[-1].parent
@@ -84,13 +86,15 @@ def _row(suite: Suite, told: dict[tuple[str, str], Path]) -> str:
     rate = scores.median(w["infer"]["throughput"] for w in windows)
     lasted = sorted(w["infer"]["elapsed_time"] / 1e6 for w in windows)
     counts = sorted({w["infer"]["iterations"] for w in windows})
-    quality = "not told: the official data set is not here"
+    official = "class" in windows[0]
+    quality = "not run yet" if official else "not told: the official data set is not here"
     if (suite.name, "accuracy") in told:
         said = (told[suite.name, "accuracy"] / "results.txt").read_text(encoding="utf-8")
+        answers = json.loads((told[suite.name, "accuracy"] / "results.json").read_text(encoding="utf-8"))
         label = "AUC" if suite.metric == "AUC" else "Top-1"
         value = next(line.split(f"{label} = ")[1] for line in said.splitlines() if f"{label} = " in line)
-        quality = f"{value} {suite.metric}"
-    given = f"random (seed {inputs.SEED})" if "class" not in windows[0] else "official set"
+        quality = f"{value} {suite.metric} of {len({a['file'] for a in answers}):,} files"
+    given = "official set" if official else f"random (seed {inputs.SEED})"
     span = f"{lasted[0]:.3f} to {lasted[-1]:.3f}"
     figures = f"{'/'.join(map(str, counts))} | {span} | {rate:.3f} | {1000 / rate:.3f}"
     return f"| {suite.name} | {MODELS[suite.name]} | {given} | {figures} | {quality} | {suite.metric} {suite.target:g} |"
