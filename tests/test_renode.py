@@ -110,7 +110,7 @@ def test_a_robot_test_gets_a_script_that_neither_serves_a_port_nor_starts() -> N
     assert "emulation Create" not in script and not script.endswith("start\n") and "LoadELF" in script
 
 
-@pytest.mark.parametrize("name", ["nano33ble", "disco_f746ng", "nucleo_f446re"])  # one for each port and kind of USART
+@pytest.mark.parametrize("name", ["disco_f746ng", "nucleo_f446re"])  # both kinds of USART; test_ci.py has the nRF52840
 def test_firmware_links_for_the_platform(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MCUML_CACHE", str(cache_folder()))
     board = load(name)
