@@ -136,10 +136,10 @@ class Driver:
                 self.tell(power, 2 * start + 1_000_000, watts[start : start + 5000])
         levels = np.ones(count, np.uint8)
         for fall in (100_000, 1_100_000):  # microseconds after the first sample of power
-            levels[fall + 50 : fall + 60] = 0  # the input's first sample lies 50 samples before it
+            levels[fall + 3000 : fall + 3010] = 0  # the input's first sample lies 3000 samples before it
         for start in range(0, count - 4096, 4096):
             bits = np.packbits(levels[start : start + 4096], bitorder="little")
-            self.tell(pin, 2 * start + 1_000_000 - 100, bits)
+            self.tell(pin, 2 * start + 1_000_000 - 6000, bits)
 
     def tell(self, topic, sample_id, data):
         self.heard[topic](topic, {"sample_id": sample_id, "decimate_factor": 2, "sample_rate": 2_000_000, "data": data})

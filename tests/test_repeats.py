@@ -136,18 +136,19 @@ def test_loading_takes_no_time_and_what_follows_does():
         assert link.cycles > began
 
 
-def test_time_does_not_depend_on_where_slices_end():
+@pytest.mark.parametrize("board", [VirtualBoard, RepeatingBoard])
+def test_time_does_not_depend_on_where_slices_end(board):
     """A loaded computer stops the core within the calls that look at it: then the same instruction comes by twice."""
 
-    class Slow(RepeatingBoard):
+    class Slow(board):  # type: ignore[misc, valid-type]
         @property
         def cycles(self) -> int:
-            time.sleep(0.004)  # longer than the slices of 1 ms below
+            time.sleep(0.004)  # longer than the reads of 1 ms below
             return super().cycles
 
     told = []
-    for board, wait_s in ((RepeatingBoard, 60.0), (Slow, 0.001)):
-        with board(build("virtual"), BOARD) as link:
+    for kind, wait_s in ((board, 60.0), (Slow, 0.001)):
+        with kind(build("virtual"), BOARD) as link:
             replies(link, b"")
             replies(link, LOADED, 2)
             link.write(b"infer 50 3%")
@@ -156,4 +157,4 @@ def test_time_does_not_depend_on_where_slices_end():
                 heard += link.read(wait_s)
             first, last = map(int, re.findall(rb"m-lap-us-(\d+)", heard))
             told.append(last - first)
-    assert told[0] > 300 and abs(told[1] - told[0]) <= 10, told
+    assert told[0] > 300 and told[1] == told[0], told
