@@ -13,6 +13,9 @@ MICRO = "tensorflow/lite/micro/"
 
 INTERPRETER = """
 #pragma once
+#if !defined(CMSIS_NN) || !defined(ARDUINO) || !defined(TF_LITE_STATIC_MEMORY)
+#error "the real one's kernels and headers would not go together"
+#endif
 #include <cstddef>
 #include <cstdint>
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import modelmaker as mm
 import stub_tflm
@@ -81,6 +82,9 @@ WRONG = {  # id: (what is done to the stub's folder, words of the error)
         lambda f: (f / "src" / stub_tflm.MICRO / "micro_interpreter.h").write_text("ErrorReporter* error_reporter);"),
         "older than mcuml can use",
     ),
+    "file": (lambda f: (shutil.rmtree(f), f.write_text("no library")), "neither a folder nor an archive"),
+    "no resolver": (lambda f: (f / "src" / operators.HEADER).unlink(), "micro_mutable_op_resolver.h, which is missing"),
+    "no operators": (lambda f: (f / "src" / operators.HEADER).write_text(""), "micro_mutable_op_resolver.h, which has none"),
 }
 
 
@@ -90,6 +94,13 @@ def test_what_is_no_library_is_told(case, stub):
     change(stub)
     done = in_process("bench", DIGITS, "--runtime", "tflm")
     assert done.exit_code == 5 and words in done.stderr, done.stderr
+
+
+def test_a_copy_of_the_default_is_told_to_be_it(stub, monkeypatch):
+    found = library.find()
+    assert found.about == {"library": "Stub_TensorFlowLite 1.2.3", "library_sha256": found.sha256}
+    monkeypatch.setattr(library, "default", {"tflm_sha256": found.sha256, "tflm": "https://x.y/z#a1"}.__getitem__)
+    assert found.about["library_source"] == "https://x.y/z#a1"
 
 
 def test_the_default_is_one_line_of_a_file():
@@ -214,6 +225,17 @@ def test_an_arena_too_small_at_run_time_says_so(stub):
 # errors before any build
 
 
+@needs_cpp
+def test_a_build_with_the_library_that_does_not_end(stub, monkeypatch):
+    monkeypatch.setattr(build, "LIBRARY_SECONDS", 0.1)
+    objects = build.cache_folder() / "objects"
+    objects.mkdir(parents=True)
+    with FileLock(objects / ".lock"):
+        done = in_process("build", DIGITS, "--runtime", "tflm")
+    assert done.exit_code == 5, done.stderr
+    assert "Another build with Stub_TensorFlowLite 1.2.3 has not ended for 0.1 seconds" in done.stderr
+
+
 def test_an_unknown_runtime():
     done = in_process("bench", DIGITS, "--runtime", "onnx")
     assert done.exit_code == 2 and "The runtimes are aot and tflm" in done.stderr
@@ -251,7 +273,7 @@ VENDORED = {  # id: (board, framework, library, file, words)
 
 def calling(spec: str) -> build.Sources:
     """A model's code that calls the library of that spec."""
-    return build.Sources({"model.cpp": ""}, build.CppLibrary(spec, Path("unused"), (), (), (), (), {}))
+    return build.Sources({"model.cpp": ""}, build.CppLibrary(spec, Path("unused"), (), (), (), (), {}, (files.STATIC_MEMORY,)))
 
 
 @pytest.mark.parametrize("case", VENDORED)
@@ -260,8 +282,21 @@ def test_a_vendors_project_names_the_library(case, tmp_path):
     spec = library.default("tflm") if spec == "DEFAULT" else spec
     project = vendor.vendor_project(calling(spec), boards.load(name), tmp_path / "project", framework)
     assert words in (project.folder / file).read_text(encoding="utf-8")
+    defined = f"-D {files.STATIC_MEMORY}\n" in (project.folder / "platformio.ini").read_text(encoding="utf-8")
+    assert defined == (framework == "arduino"), "tensors as large as on the virtual board, which told the arena's size"
     assert pio.check_config(project.folder) == []
     assert "-std=c99" not in (project.folder / "lib" / "model" / "library.json").read_text()
+
+
+@pytest.mark.parametrize("spec", ["DEFAULT", "stub"])
+def test_a_framework_that_takes_no_library_of_arduinos_is_refused(spec, stub, tmp_path):
+    spec = library.default("tflm") if spec == "DEFAULT" else str(stub)
+    board = boards.load("nucleo_l4r5zi")
+    with pytest.raises(RequestError, match=r"(?s)stm32cube on nucleo_l4r5zi cannot use it.*--framework arduino\."):
+        vendor.vendor_project(calling(spec), board, tmp_path / "project", "stm32cube")
+    (stub / "library.json").write_text("{}")  # which may say that it is for any framework
+    if spec == str(stub):
+        assert vendor.vendor_project(calling(spec), board, tmp_path / "project", "stm32cube").framework == "stm32cube"
 
 
 def test_a_project_without_a_library_names_none(tmp_path):
@@ -293,5 +328,6 @@ def test_the_real_library_is_identical_to_the_oracle():
             f"then name the folder in {library.SETTING}"
         )
     run = result("--data", DIGITS_DATA)
+    assert run["toolchain"]["library"].startswith("Arduino_TensorFlowLite"), "another library may give other outputs"
     assert run["verify"]["identical"], run["verify"]
     assert run["accuracy"]["value"] == run["accuracy"]["oracle_value"]

@@ -62,8 +62,9 @@ def page(held: list[dict], left_out: list[str], samples: int) -> str:
         "",
         f"    mcuml compare MODEL --runtime aot,tflm --board {board['name']} --samples {samples} --json FILE",
         "",
-        f"aot is mcuml's own C, tflm TensorFlow Lite Micro as in the library {tools['library']}, sha256 of its sources",
-        f"`{tools['library_sha256']}` ([TFLM.md](../TFLM.md) tells where it is from).",
+        f"aot is mcuml's own C, tflm TensorFlow Lite Micro as in the library {tools['library']}"
+        + (f" of {tools['library_source']}," if "library_source" in tools else ","),
+        f"sha256 of its sources `{tools['library_sha256']}` ([TFLM.md](../TFLM.md)).",
         "Cycles and ms are **estimated**; ms with the waits for the board's flash. Ratios are tflm's over aot's. Bytes; flash",
         f"and RAM are the whole firmware's. Outputs are compared with {oracle} on this computer.",
         "*Recorded TFLM* are the cycles of TFLM with CMSIS-NN in data/anchors.csv, counted alike; that build was not mcuml's.",

@@ -23,6 +23,7 @@ from mcuml.render import COMPILER_FLAGS, render_file
 
 STACK_BYTES = 2048  # the linker refuses an image that leaves less
 LOCK_SECONDS = 300
+LIBRARY_SECONDS = 3600  # to wait for another build with the same library: its first one compiles hundreds of files
 __all__ = ["Image", "build_firmware", "cache_folder", "host_library"]
 COMMON_FLAGS = ("-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer", "-g")
 FIRMWARE_FLAGS = ("-std=c99", "-Os", "-ffp-contract=off")
@@ -34,7 +35,7 @@ BUILD_HEADER = "include/mcuml_build.h"
 class CppLibrary:
     """A C++ library that a model's code calls. spec: how PlatformIO knows it; folder: where it finds, in a folder below this one,
     the manifest for bare metal; cxx, ar: the first words of the C++ compiler and of the archiver; flags, unflags: the model's
-    code is compiled with and without these; about: for Image.toolchain."""
+    code is compiled with and without these; about: for Image.toolchain; defines: for all code where a framework builds it."""
 
     spec: str
     folder: Path
@@ -43,6 +44,7 @@ class CppLibrary:
     flags: tuple[str, ...]
     unflags: tuple[str, ...]
     about: Mapping[str, object]
+    defines: tuple[str, ...] = ()
 
     @property
     def objects(self) -> Path:
@@ -209,8 +211,14 @@ def _run(place: Path, board: Board, library: CppLibrary | None) -> Path:
         status, output = pio.run(words, place)
     else:
         library.objects.mkdir(parents=True, exist_ok=True)
-        with FileLock(library.objects / ".lock", timeout=LOCK_SECONDS):  # two builds would mix up their records of it
-            status, output = pio.run(words, place)
+        try:
+            with FileLock(library.objects / ".lock", timeout=LIBRARY_SECONDS):  # two builds would mix up their records of it
+                status, output = pio.run(words, place)
+        except Timeout as error:
+            raise BuildError(
+                f"Another build with {library.about.get('library', 'the library')} has not ended for {LIBRARY_SECONDS} seconds.",
+                try_next="Wait for it, or stop it.",
+            ) from error
     elf = place / ".pio" / "build" / board.name / "firmware.elf"
     if status or not elf.is_file():
         raise explain(output, board, place)

@@ -89,7 +89,10 @@ def vendor_files(files: Mapping[str, str], board: Board, framework: str = "") ->
     """All files of the project that vendor_project() writes: relative path -> text. Its build is not told yet."""
     framework, called = framework_of(board, framework), library_of(files)
     library = called.spec if called else ""
-    defines = ("MCUML_HOSTED", f"MCUML_WAIT_STATES={board.flash.wait_states}", *board.ports.get(framework, ()))
+    if framework not in ("arduino", "espidf") and _of_arduino(library):
+        raise _no_arduino(board, framework)
+    own = called.defines if called and framework != "espidf" else ()  # Espressif's component has its own for all that calls it
+    defines = ("MCUML_HOSTED", f"MCUML_WAIT_STATES={board.flash.wait_states}", *board.ports.get(framework, ()), *own)
     more = {}
     if framework == "espidf":
         more["sdkconfig.defaults"] = render_file("sdkconfig.defaults.j2", board=board, version=__version__)
@@ -110,6 +113,21 @@ def vendor_files(files: Mapping[str, str], board: Board, framework: str = "") ->
         **firmware_sources(framework),
         **more,
     }  # fmt: skip
+
+
+def _of_arduino(library: str) -> bool:
+    """Whether PlatformIO gives `library` to projects with Arduino's core only, and leaves it out of others without a word."""
+    folder = Path(library).expanduser()
+    return library == default("tflm") or ((folder / "library.properties").is_file() and not (folder / "library.json").is_file())
+
+
+def _no_arduino(board: Board, framework: str) -> RequestError:
+    known = [*(name for name in ("arduino", "espidf") if name in board.platformio.frameworks), *(["bare"] if board.bare else [])]
+    return RequestError(
+        f"TensorFlow Lite Micro's library is for Arduino's core: {framework} on {board.name} cannot use it.",
+        "",
+        f"Choose another: mcuml build --hardware --framework {' or '.join(known)}." if known else "Use --runtime aot.",
+    )
 
 
 def _dependency(library: str) -> str:

@@ -16,10 +16,14 @@ from mcuml.render import PER_LINE, render_file, tensor_info
 from mcuml.tflm.library import Library
 from mcuml.tflm.operators import calls
 
-# TFLite Micro's own build uses these; -O3 as for mcuml's C, so that both runtimes are compared at their best.
+# It decides the layout of tensors and nodes, thus the arena: the same on bare metal and with a framework. Arduino's library has
+# ARDUINO in its place, but not in the header with these structures.
+STATIC_MEMORY = "TF_LITE_STATIC_MEMORY"
+# TFLite Micro's own build uses these; -O3 as for mcuml's C, so that both runtimes are compared at their best. CMSIS_NN chooses
+# the kernels; Arduino's library has ARDUINO in its place.
 FLAGS = (
-    "-O3", "-ffp-contract=off", "-std=c++17", "-fno-exceptions", "-fno-rtti",
-    "-fno-threadsafe-statics",
+    "-O3", "-ffp-contract=off", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics",
+    f"-D{STATIC_MEMORY}", "-DCMSIS_NN", "-DARDUINO=10819",
 )  # fmt: skip
 UNFLAGS = ("-Os", "-std=c99")
 MARK = "/* PlatformIO looks for the library that has this file. Written by mcuml. */\n"
@@ -67,4 +71,4 @@ def prepared(library: Library, cxx: tuple[str, ...], ar: tuple[str, ...]) -> Cpp
     folder = cache_folder() / "tflm" / hashlib.sha256((text + MARK).encode()).hexdigest()[:16]
     pio.write_if_changed(folder / "tflm" / "library.json", text)
     pio.write_if_changed(folder / "tflm" / "include" / "mcuml_tflm.h", MARK)
-    return CppLibrary(library.spec, folder, cxx, ar, FLAGS, UNFLAGS, {"library": library.title, "library_sha256": library.sha256})
+    return CppLibrary(library.spec, folder, cxx, ar, FLAGS, UNFLAGS, library.about, (STATIC_MEMORY,))

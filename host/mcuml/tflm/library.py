@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -77,6 +79,12 @@ class Library:
         """operators.offered() of its resolver."""
         return operators.offered(self.sources.get(operators.HEADER, ""))
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What a Result tells of it, never where it lies on this computer; of the default's sources their address too."""
+        told = {"library": self.title, "library_sha256": self.sha256}
+        return {**told, "library_source": default("tflm")} if self.sha256 == default("tflm_sha256") else told
+
     def offers(self, path: str, word: str) -> bool:
         """Whether the file `path` of the library has `word`: versions differ in their interfaces."""
         return word in self.sources.get(path, "")
@@ -86,34 +94,48 @@ def find() -> Library:
     """The library to use. Raises BuildError: there is none at the place named, PlatformIO cannot bring it (no registry, no
     network), or what is there is no TensorFlow Lite Micro, or one that is too old."""
     spec = os.environ.get(SETTING, "").strip() or default("tflm")
-    folder = _folder_of(spec)
-    place = folder if folder is not None else _installed(spec)
+    local = _local(spec)
+    place = _installed(spec) if local is None else _installed(_archive(local)) if local.is_file() else local
     if not place.is_dir():
         raise BuildError(f"There is no folder {place}, which {SETTING} names as TensorFlow Lite Micro.", "", LOCAL)
-    found = sorted(place.rglob(_MARK.as_posix()), key=lambda p: len(p.parts))
-    if not found:
+    headers = sorted(place.rglob(_MARK.as_posix()), key=lambda p: len(p.parts))
+    if not headers:
         raise BuildError(
             f"{place} is not TensorFlow Lite Micro.", f"There is no {_MARK} in it or below it.",
             f"{SETTING} names a library as PlatformIO takes it, such as a copy of {default('tflm').partition('#')[0]}.",
         )  # fmt: skip
-    library = Library(spec, found[0].parents[3], _title(place))
+    library = Library(spec, headers[0].parents[3], _title(place))
     if library.offers(_MARK.as_posix(), "ErrorReporter* error_reporter"):
         raise BuildError(
             f"{library.title} in {place} is older than mcuml can use.",
             "Its interpreter still takes an ErrorReporter, which newer ones have given up.",
             f"Name a newer one in {SETTING}; the default is {default('tflm')}.",
         )
+    if not library.calls:
+        found = "has none" if operators.HEADER in library.sources else "is missing"
+        raise BuildError(
+            f"{library.title} in {place} has no operators.",
+            f"mcuml looks for them in {operators.HEADER}, which {found}.",
+            f"{SETTING} names the whole library; the default is {default('tflm')}.",
+        )
     return library
 
 
-def _folder_of(spec: str) -> Path | None:
-    """The folder that `spec` names, or None where it is for PlatformIO's package manager."""
+def _local(spec: str) -> Path | None:
+    """The folder or file that `spec` names, there or not; None where it is for PlatformIO's package manager."""
     plain = re.sub(r"^(file|symlink)://", "", spec)
     if plain == spec and re.match(r"[A-Za-z+]+://|git@", spec):
         return None
     path = Path(plain).expanduser()
-    named = plain != spec or path.is_absolute() or spec.startswith((".", "~"))
-    return path.resolve() if path.is_dir() or (named and not path.is_file()) else None
+    named = plain != spec or path.is_absolute() or spec.startswith((".", "~")) or path.is_dir()
+    return path.resolve() if named else None
+
+
+def _archive(path: Path) -> str:
+    """The file `path` as PlatformIO takes it. Raises BuildError: it is no archive."""
+    if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
+        return f"file://{path.as_posix()}"
+    raise BuildError(f"{path} is neither a folder nor an archive.", f"{SETTING} names it as TensorFlow Lite Micro.", LOCAL)
 
 
 def _installed(spec: str) -> Path:
