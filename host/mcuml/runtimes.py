@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from mcuml import build, ops, tflite, toolchain
+from mcuml import build, ops, tflite, toolchain, vendor
 from mcuml.board import Board
 from mcuml.build import Image, Sources
 from mcuml.errors import FitError, LinkError, RequestError
@@ -51,7 +51,8 @@ def check(name: str) -> Runtime:
 def prepared(plan: Plan, job: Job, progress: Progress) -> tuple[Plan, Mapping[str, str]]:
     """(the layers and the arena as the runtime has them, all that build_firmware() takes) for `job`; `plan` is mcuml's own of the
     model. Raises FitError (the board is too small), ModelError (tflm: the library lacks an operator), BuildError (tflm: the
-    compiler, the library), LinkError (tflm: the virtual board on which its arena is tried)."""
+    compiler, the library), RequestError (tflm: not with that framework), LinkError (tflm: the virtual board on which its arena is
+    tried)."""
     if job.runtime == "tflm":
         return _tflm(plan, job, progress)
     check_fit(plan, job.board)
@@ -92,23 +93,25 @@ def _tflm(plan: Plan, job: Job, progress: Progress) -> tuple[Plan, Sources]:
     own = replace(plan, graph=_as_in_file(job.model, len(raw.operators)), objective="")
     config = _config(own.graph, board, job.suite, job.energy)
     framework = job.port in board.platformio.frameworks  # which has a compiler of its own
+    if framework:
+        vendor.check_library(board, job.port, found.spec)
     cxx, ar = ((), ()) if framework and not virtual else _cplusplus(board)
     called = files.prepared(found, cxx, ar)
 
-    def with_arena(size: int) -> Sources:
-        text = files.render(data, raw, replace(own, arena_bytes=size), found, command=f"mcuml build {own.graph.name}.tflite")
+    def with_arena(size: int, trial: bool = False) -> Sources:
+        text = files.render(data, raw, replace(own, arena_bytes=size), found, f"mcuml build {own.graph.name}.tflite", trial)
         return Sources({**text, "mcuml_config.h": config}, called)
 
-    def trial(size: int) -> Image:
+    def made(size: int, trial: bool) -> Image:
         progress(f"build with an arena of {size:,} bytes")
-        return build.build_firmware(with_arena(size), board, port=virtual.port if virtual else "")
+        return build.build_firmware(with_arena(size, trial), board, port=virtual.port if virtual else "")
 
     progress("ask the host's interpreter for its arena")
     taken = job.host_arena(job.model) if job.host_arena else None
     size = arena.first_guess(taken, plan.arena_bytes)
     if virtual:
         inputs = sum(own.graph.tensors[t].bytes for t in own.graph.inputs)
-        size, _ = arena.fitted(trial, _arena_use, size, arena.most(board, inputs))
+        size = arena.fitted(made, _arena_use, size, arena.most(board, inputs))
     return replace(own, arena_bytes=size), with_arena(size)
 
 

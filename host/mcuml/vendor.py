@@ -89,8 +89,8 @@ def vendor_files(files: Mapping[str, str], board: Board, framework: str = "") ->
     """All files of the project that vendor_project() writes: relative path -> text. Its build is not told yet."""
     framework, called = framework_of(board, framework), library_of(files)
     library = called.spec if called else ""
-    if framework not in ("arduino", "espidf") and _of_arduino(library):
-        raise _no_arduino(board, framework)
+    if library:
+        check_library(board, framework, library)
     own = called.defines if called and framework != "espidf" else ()  # Espressif's component has its own for all that calls it
     defines = ("MCUML_HOSTED", f"MCUML_WAIT_STATES={board.flash.wait_states}", *board.ports.get(framework, ()), *own)
     more = {}
@@ -115,15 +115,14 @@ def vendor_files(files: Mapping[str, str], board: Board, framework: str = "") ->
     }  # fmt: skip
 
 
-def _of_arduino(library: str) -> bool:
-    """Whether PlatformIO gives `library` to projects with Arduino's core only, and leaves it out of others without a word."""
-    folder = Path(library).expanduser()
-    return library == default("tflm") or ((folder / "library.properties").is_file() and not (folder / "library.json").is_file())
-
-
-def _no_arduino(board: Board, framework: str) -> RequestError:
+def check_library(board: Board, framework: str, library: str) -> None:
+    """Raise RequestError if PlatformIO would leave `library` out of a project with `framework`, without a word: one that is
+    published for Arduino is for projects with Arduino's core only."""
+    manifests = [name for name in ("library.json", "library.properties") if (Path(library).expanduser() / name).is_file()]
+    if framework in ("arduino", "espidf") or (library != default("tflm") and manifests != ["library.properties"]):
+        return
     known = [*(name for name in ("arduino", "espidf") if name in board.platformio.frameworks), *(["bare"] if board.bare else [])]
-    return RequestError(
+    raise RequestError(
         f"TensorFlow Lite Micro's library is for Arduino's core: {framework} on {board.name} cannot use it.",
         "",
         f"Choose another: mcuml build --hardware --framework {' or '.join(known)}." if known else "Use --runtime aot.",

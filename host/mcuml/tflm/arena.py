@@ -13,7 +13,7 @@ from mcuml.plan import ARENA_ALIGN
 
 ROOM = 8192  # bytes that a board's own kernels may want for scratch memory beyond the host's reference kernels
 STATICS = 4096  # bytes of RAM for the interpreter, the operators' table and the firmware's own variables, at most
-STEP = 64  # bytes by which an arena that proved too small grows first
+STEP = 64  # bytes by which an arena that proved too small grows first, then twice as many
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,19 @@ def most(board: Board, input_bytes: int) -> int:
     return (board.ram_available - STACK_BYTES - STATICS - input_bytes) // ARENA_ALIGN * ARENA_ALIGN
 
 
-def fitted(make: Callable[[int], Image], probe: Callable[[Image], Use], start: int, limit: int) -> tuple[int, Image]:
-    """(bytes of the arena, the image with it): the smallest that `probe`, which runs an image on the device, found enough, to
-    within STEP. `make` builds an image for a size; sizes begin at `start` and end at `limit`. Raises FitError where `limit` is
-    too small, and what `make` and `probe` raise."""
+def fitted(make: Callable[[int, bool], Image], probe: Callable[[Image], Use], start: int, limit: int) -> int:
+    """The bytes of the smallest arena that a device found enough, to within STEP. `make` builds an image for a size; with True
+    one that tries smaller sizes by itself and tells the first that is enough. `probe` runs an image on the device. Sizes begin
+    at `start` and end at `limit`. Raises FitError where `limit` is too small, and what `make` and `probe` raise."""
     size = min(start, limit)
     if size < ARENA_ALIGN:
         raise FitError("The board has no RAM left for an arena.", "", "Take a board with more RAM, or a smaller model.")
     while True:
-        image = make(size)
+        image = make(size, True)
         use = probe(image)
         if use.bytes:
-            return _shrunk(make, probe, size, image, use.bytes)
+            wanted = _rounded(use.bytes)
+            return wanted if wanted < size and probe(make(wanted, False)).bytes else size
         if size == limit:
             raise FitError(
                 f"TensorFlow Lite Micro cannot lay the model out in {limit:,} bytes, all that {image.board.name} has for it.",
@@ -54,18 +55,6 @@ def fitted(make: Callable[[int], Image], probe: Callable[[Image], Use], start: i
                 "Take a board with more RAM, a smaller model, or --runtime aot: `mcuml inspect MODEL` tells what that needs.",
             )
         size = min(2 * size, limit)
-
-
-def _shrunk(make: Callable[[int], Image], probe: Callable[[Image], Use], size: int, image: Image, used: int) -> tuple[int, Image]:
-    """From an arena that is enough, of which `used` bytes were taken. While tensors are laid out more can be needed than is taken
-    in the end, so what was taken is tried, and a little more each time that it is not enough."""
-    wanted, step = _rounded(used), STEP
-    while wanted < size:
-        smaller = make(wanted)
-        if probe(smaller).bytes:
-            return wanted, smaller
-        wanted, step = _rounded(used + step), 2 * step
-    return size, image
 
 
 def _rounded(size: int) -> int:

@@ -13,6 +13,7 @@ from mcuml.build import CppLibrary
 from mcuml.plan import ARENA_ALIGN, Plan
 from mcuml.raw_model import RawModel
 from mcuml.render import PER_LINE, render_file, tensor_info
+from mcuml.tflm.arena import STEP
 from mcuml.tflm.library import Library
 from mcuml.tflm.operators import calls
 
@@ -35,9 +36,10 @@ def read(path: Path) -> tuple[bytes, RawModel]:
     return data, tflite.read(data, str(path))
 
 
-def render(data: bytes, raw: RawModel, plan: Plan, library: Library, command: str = "") -> dict[str, str]:
+def render(data: bytes, raw: RawModel, plan: Plan, library: Library, command: str = "", trial: bool = False) -> dict[str, str]:
     """{"model.h", "model.cpp", "model_weights.c"} -> text, for the model file `data`, which holds `raw`. `plan`: its tensors'
-    description, and how many bytes the arena gets. Raises ModelError for an operator that the library lacks."""
+    description, and how many bytes the arena gets. trial: what it tells of its arena is not what it took but how few bytes would
+    have been enough, to within arena.STEP. Raises ModelError for an operator that the library lacks."""
     graph = plan.graph
     context = {
         "plan": plan, "graph": graph, "prefix": "model", "PREFIX": "MODEL", "version": __version__, "command": command,
@@ -45,6 +47,7 @@ def render(data: bytes, raw: RawModel, plan: Plan, library: Library, command: st
         "inputs": [tensor_info(graph.tensors[t]) for t in graph.inputs],
         "outputs": [tensor_info(graph.tensors[t]) for t in graph.outputs],
         "calls": calls(raw, library.calls, library.title),
+        "trial": trial, "step": STEP,
         "variables": sum(op.code == "VAR_HANDLE" for g in (raw, *raw.others) for op in g.operators),
     }  # fmt: skip
     text = ",\n".join(",".join(map(str, data[i : i + PER_LINE])) for i in range(0, len(data), PER_LINE))
