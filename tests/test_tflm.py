@@ -230,10 +230,10 @@ def test_an_arena_too_small_at_run_time_says_so(stub):
 @needs_cpp
 def test_a_build_with_the_library_that_does_not_end(stub, monkeypatch):
     monkeypatch.setattr(build, "LIBRARY_SECONDS", 0.1)
-    objects = build.cache_folder() / "objects"
-    objects.mkdir(parents=True)
-    with FileLock(objects / ".lock"):
-        done = in_process("build", DIGITS, "--runtime", "tflm")
+    cache = build.cache_folder()  # the stub's, not the one that tests share
+    (cache / "objects").mkdir(parents=True)
+    with FileLock(cache / "objects" / ".lock"):
+        done = in_process("build", DIGITS, "--runtime", "tflm", MCUML_CACHE=str(cache))
     assert done.exit_code == 5, done.stderr
     assert "Another build with Stub_TensorFlowLite 1.2.3 has not ended for 0.1 seconds" in done.stderr
 
