@@ -64,7 +64,7 @@ SIDE = ("reference", "reference_worker", "optimize", "search")  # hang off the s
 
 USERS = {  # library -> the modules (or packages) that may import it
     "jinja2": ("render",),
-    "unicorn": ("link.virtual",),
+    "unicorn": ("link.virtual", "link.reads"),
     "capstone": ("link.cycles",),
     "platformio": ("pio", "build"),
     "SCons": ("pio", "build"),

@@ -7,12 +7,13 @@ import sys
 import time
 
 import pytest
+import unicorn
 from capstone import CS_ARCH_ARM, CS_MODE_MCLASS, CS_MODE_THUMB, Cs
 from elftools.elf.elffile import ELFFile
 
 from device import BOARD, SHA256, build, device, replies
 from mcuml.errors import LinkError
-from mcuml.link import virtual
+from mcuml.link import reads, virtual
 from mcuml.link.cycles import CortexM4
 from mcuml.link.virtual import VirtualBoard
 from mcuml.run.session import Limits, Session
@@ -59,6 +60,19 @@ def test_cycles_do_not_depend_on_the_slices(monkeypatch):
             session.load_input(INPUT)
             counted.add(session.infer(3).runs)
     assert len(counted) == 1 and min(counted.pop()) > 100
+
+
+@pytest.mark.parametrize("value", [0, 5])
+def test_noting_a_conditional_read_skips_nothing(value):
+    """cmp r0, #1; ite gt; ldrgt r1, [pc, #8]; ldrle r1, [pc, #8]; b next; next: adds r2, #1; adds r2, #1; nop"""
+    code, noted = bytes.fromhex("0128ccbf02490249ffe7 0132013200bf") + bytes(16), []
+    core = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+    core.mem_map(0, 0x1000)
+    core.mem_write(0, code)
+    core.hook_add(unicorn.UC_HOOK_MEM_READ, reads.noting(noted, [0], lambda block: code[:10]))
+    core.reg_write(unicorn.arm_const.UC_ARM_REG_R0, value)
+    core.emu_start(1, 14)
+    assert (noted, core.reg_read(unicorn.arm_const.UC_ARM_REG_R2)) == ([16], 2)
 
 
 def test_a_byte_that_moves_when_the_time_is_up_moves_once(monkeypatch):

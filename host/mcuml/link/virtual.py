@@ -17,7 +17,7 @@ from unicorn import arm_const as uc_arm
 
 from mcuml.board import Board, load_all
 from mcuml.errors import LinkError, RequestError
-from mcuml.link import interrupts
+from mcuml.link import interrupts, reads
 from mcuml.link.base import Kind, Link
 from mcuml.link.cycles import MODELS, BlockCost
 from mcuml.link.debug import Program
@@ -185,9 +185,20 @@ class VirtualBoard(Link):
         uc, flash = self._uc, self.board.flash
         hooks = [uc.hook_add(unicorn.UC_HOOK_BLOCK, self._counter())]
         if self._waits:
-            load, end = self._loads.append, flash.origin + flash.size - 1
-            hooks.append(uc.hook_add(unicorn.UC_HOOK_MEM_READ, lambda _uc, _kind, at, *_: load(at), begin=flash.origin, end=end))
+            end = flash.origin + flash.size - 1
+            hooks.append(
+                uc.hook_add(
+                    unicorn.UC_HOOK_MEM_READ,
+                    reads.noting(self._loads, self._trace, self._code),
+                    begin=flash.origin,
+                    end=end,
+                )
+            )
         return hooks
+
+    def _code(self, block: int) -> bytes:
+        """Of a block's key."""
+        return self.peek(block >> _SHIFT, block & (1 << _SHIFT) - 1)
 
     def _counter(self) -> Callable[..., None]:
         """The hook that counts each block before it runs. The one at which a slice ends is put off and entered again by the next
