@@ -3,7 +3,7 @@
 import pytest
 
 from device import BOARD, build
-from mcuml.board import Cache, Flash, load, load_all
+from mcuml.board import Board, Cache, Flash, load, load_all
 from mcuml.link.flash import FlashTiming
 from mcuml.link.virtual import VirtualBoard
 
@@ -12,6 +12,12 @@ KB = 1024
 
 def flash(wait: int = 5, width: int = 64, prefetch: bool = False, cache: Cache | None = None, data: Cache | None = None) -> Flash:
     return Flash(origin=0x1000, size=64 * KB, wait_states=wait, width_bits=width, prefetch=prefetch, cache=cache, data_cache=data)  # type: ignore[arg-type]
+
+
+def board(held: Flash) -> Board:
+    """One of the Nano's core with this flash, at the addresses for which the firmware is linked."""
+    held = held.model_copy(update={"origin": BOARD.flash.origin, "size": BOARD.flash.size})
+    return load("nano33ble").model_copy(update={"flash": held, "ram": BOARD.ram})
 
 
 def lines(count: int, ways: int, size: int = 8) -> Cache:
@@ -58,10 +64,7 @@ def test_the_virtual_board_counts_waits_when_asked() -> None:
     cycles = {}
     for waits in (False, True):
         for wait in (0, 5):
-            real = load("nano33ble")
-            held = flash(wait).model_copy(update={"origin": BOARD.flash.origin, "size": BOARD.flash.size})
-            board = real.model_copy(update={"flash": held, "ram": BOARD.ram})
-            with VirtualBoard(build("virtual"), board, waits=waits) as link:
+            with VirtualBoard(build("virtual"), board(flash(wait)), waits=waits) as link:
                 link.write(b"name%")
                 while link.read(1):
                     pass
@@ -69,6 +72,18 @@ def test_the_virtual_board_counts_waits_when_asked() -> None:
     without = [cycles[False, 0], cycles[False, 5], cycles[True, 0]]
     assert max(without) < 1.02 * min(without), "but for how often the device asks whether there is more"
     assert cycles[True, 5] > 1.5 * max(without)
+
+
+def test_the_counter_may_be_read_within_a_block_that_reads_the_flash() -> None:
+    """ldr r0, [pc]; bx lr; and a word."""
+    seen: list[int] = []
+    with VirtualBoard(build("virtual"), board(flash()), waits=True) as link:
+        link.poke(link.program.symbols["device_infer"] & ~1, bytes.fromhex("00487047 00000000"))
+        link.on_call("device_infer", lambda _: seen.append(link.cycles))
+        link.write(b"infer 1 0%")
+        while link.read(1):
+            pass
+        assert len(seen) == 1 and seen[0] < link.cycles
 
 
 def test_every_board_with_a_latency_says_how_far_it_is_off() -> None:

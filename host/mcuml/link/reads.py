@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -11,9 +11,9 @@ from unicorn import arm_const
 IT_STATE = 0x0600FC00  # of XPSR
 
 
-def noting(reads: list[int], trace: Sequence[int], code: Callable[[int], bytes]) -> Callable[..., None]:
-    """A hook for Unicorn's UC_HOOK_MEM_READ that appends each address to `reads`. trace: ends with the block that runs;
-    code: the Thumb code of a block in it.
+def noting(reads: list[int], running: Callable[[], int], code: Callable[[int], bytes]) -> Callable[..., None]:
+    """A hook for Unicorn's UC_HOOK_MEM_READ that appends each address to `reads`. running: the block that runs; code: the
+    Thumb code of a block.
 
     To call a hook Unicorn restores the core's state as of the reading instruction. If that stands in an IT block, its state stays
     behind when the block has ended, and the next block's first instructions are skipped where the condition does not hold: so
@@ -28,7 +28,7 @@ def noting(reads: list[int], trace: Sequence[int], code: Callable[[int], bytes])
 
     def read(uc: Any, _kind: int, address: int, *_: Any) -> None:
         note(address)
-        if conditional(trace[-1]):
+        if conditional(running()):
             uc.reg_write(arm_const.UC_ARM_REG_XPSR, uc.reg_read(arm_const.UC_ARM_REG_XPSR) & ~IT_STATE)
 
     return read

@@ -172,7 +172,7 @@ class VirtualBoard(Link):
         self._loads: list[int] = []
         self._flash = FlashTiming(self.board.flash) if self._waits else None
         self._last = 0
-        self._at, self._moved, self._again, self._byte = -1, False, False, 0
+        self._moved, self._again, self._byte = -1, False, 0
         for first, last in filter(None, map(self.program.span, PORT)):
             uc.hook_add(unicorn.UC_HOOK_CODE, self._in_port, begin=first, end=last)
         uc.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)
@@ -185,15 +185,8 @@ class VirtualBoard(Link):
         uc, flash = self._uc, self.board.flash
         hooks = [uc.hook_add(unicorn.UC_HOOK_BLOCK, self._counter())]
         if self._waits:
-            end = flash.origin + flash.size - 1
-            hooks.append(
-                uc.hook_add(
-                    unicorn.UC_HOOK_MEM_READ,
-                    reads.noting(self._loads, self._trace, self._code),
-                    begin=flash.origin,
-                    end=end,
-                )
-            )
+            note = reads.noting(self._loads, lambda: self._trace[-1] if self._trace else self._last, self._code)
+            hooks.append(uc.hook_add(unicorn.UC_HOOK_MEM_READ, note, begin=flash.origin, end=flash.origin + flash.size - 1))
         return hooks
 
     def _code(self, block: int) -> bytes:
@@ -240,17 +233,23 @@ class VirtualBoard(Link):
             self._dead = self._dead or self._fault(_FAULTS.get(error.errno, str(error)))
             return
         self._pc = self._uc.reg_read(uc_arm.UC_ARM_REG_PC)
-        self._again = self._moved and self._pc == self._at
+        self._again = self._pc == self._moved
         if self._reset_wanted:
             self._rx.clear()
             self._start()
         else:
             self._fold()
 
-    def _in_port(self, _uc: Any, address: int, *_: Any) -> None:
-        """An instruction of PORT begins. Where the slice's time is up while one moves a byte, Unicorn stops with the program
-        counter still on it: the next slice runs it once more (`_again`), and it must not move a second byte."""
-        self._at, self._moved = address, False
+    def _in_port(self, *_: Any) -> None:
+        """An instruction of PORT begins. Where the slice's time is up while one moves a byte (`_moved`: its address), Unicorn stops
+        with the program counter still on it: the next slice runs it once more (`_again`), and it must not move a second byte."""
+        if not self._again:
+            self._moved = -1
+
+    def _fresh(self, uc: Any) -> bool:
+        """Whether this access to UART_DATA moves a byte. It asks the core for the address: once time is up, hooks are left out."""
+        fresh, self._again, self._moved = not self._again, False, register(uc, "pc")
+        return fresh
 
     def _interrupt(self, uc: Any, number: int, _data: Any) -> None:
         names = {1: "undefined instruction", 2: "supervisor call", 3: "prefetch abort", 4: "data abort", 7: "breakpoint"}
@@ -258,13 +257,12 @@ class VirtualBoard(Link):
         self._dead = self._fault(names.get(number, f"exception {number}"))
         uc.emu_stop()
 
-    def _mmio_read(self, _uc: Any, offset: int, _size: int, _data: Any) -> int:
+    def _mmio_read(self, uc: Any, offset: int, _size: int, _data: Any) -> int:
         if offset == UART_RX_READY:
             return int(bool(self._rx))
         if offset == UART_DATA:
-            if not self._again:
+            if self._fresh(uc):
                 self._byte = self._rx.popleft() if self._rx else 0
-            self._again, self._moved = False, True
             return self._byte
         if offset == CYCLES_LO:
             self._latched = self.cycles
@@ -275,9 +273,8 @@ class VirtualBoard(Link):
 
     def _mmio_write(self, uc: Any, offset: int, _size: int, value: int, _data: Any) -> None:
         if offset == UART_DATA:
-            if not self._again:
+            if self._fresh(uc):
                 self._tx.append(value & 0xFF)
-            self._again, self._moved = False, True
         elif offset == IDLE:
             if not self._rx:
                 self._idle = True
