@@ -69,7 +69,7 @@ def test_noting_a_conditional_read_skips_nothing(value):
     core = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
     core.mem_map(0, 0x1000)
     core.mem_write(0, code)
-    core.hook_add(unicorn.UC_HOOK_MEM_READ, reads.noting(noted, [0], lambda block: code[:10]))
+    core.hook_add(unicorn.UC_HOOK_MEM_READ, reads.noting(noted, lambda: 0, lambda block: code[:10]))
     core.reg_write(unicorn.arm_const.UC_ARM_REG_R0, value)
     core.emu_start(1, 14)
     assert (noted, core.reg_read(unicorn.arm_const.UC_ARM_REG_R2)) == ([16], 2)

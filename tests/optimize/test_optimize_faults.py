@@ -124,6 +124,10 @@ def processes(out: Path) -> list[Path]:
     return found
 
 
+def workers(out: Path) -> list[Path]:
+    return [p for p in processes(out) if b"spawn_main" in (p / "cmdline").read_bytes()]
+
+
 def start(files: tuple[Path, Path], out: Path, *words: object) -> subprocess.Popen:
     return subprocess.Popen(
         [*COMMAND, *arguments(files, out, *words)], env=environment(MCUML_TEST=str(out)), start_new_session=True, text=True,
@@ -161,12 +165,24 @@ def test_interrupted_leaves_nothing_running_and_goes_on_later(group: bool, files
 
 
 @linux
+def test_interrupted_while_a_worker_starts(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Ctrl-C of a terminal reaches the worker too, which has not come to ignore it yet."""
+    started = start(files, tmp_path / "out", *QUICK)
+    until(lambda: workers(tmp_path / "out"))
+    os.kill(int(workers(tmp_path / "out")[0].name), signal.SIGINT)
+    until(lambda: (tmp_path / "out" / "work" / "tensorflow.log").exists(), 30)  # it has begun
+    os.killpg(started.pid, signal.SIGINT)
+    _, stderr = started.communicate(timeout=30)
+    assert started.returncode == 130 and stderr.splitlines() == ["Interrupted."], stderr
+    until(lambda: not processes(tmp_path / "out"), 10)
+
+
+@linux
 def test_a_worker_that_is_killed_is_a_sentence(files: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     started = start(files, out, "-r", LONG)
     until(lambda: list(out.glob("work/*.tflite")))
-    worker = next(p for p in processes(out) if b"spawn_main" in (p / "cmdline").read_bytes())
-    os.kill(int(worker.name), signal.SIGKILL)
+    os.kill(int(workers(out)[0].name), signal.SIGKILL)
     _, stderr = started.communicate(timeout=30)
     assert started.returncode == 7 and "A worker process ended without a word" in stderr, stderr
     assert "Traceback" not in stderr

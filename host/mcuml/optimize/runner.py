@@ -6,6 +6,8 @@ import importlib.metadata
 import multiprocessing
 import os
 import queue
+import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -103,7 +105,7 @@ def optimize(request: Request, progress: Progress) -> Outcome:
     versions = _versions()
     with _workers(request.jobs, folder / LOG) as (pool, reports):
         progress("read the model", 0, 1)
-        opened = _result(pool.submit(work.open_model, request.model, folder, key(versions)))
+        opened = _result(_submit(pool, work.open_model, request.model, folder, key(versions)))
         progress("read the data", 0, 1)
         found = data.load(request.data, opened.shape, opened.classes, request.pixels)
         _check_locked(request.locked, request.model, opened.sha256, request.data, found.sha256)
@@ -130,7 +132,7 @@ def optimize(request: Request, progress: Progress) -> Outcome:
             accounts, errors, reused = _Run(chains, shared, pool, reports, store, request.jobs + 1, progress).all()
         finally:
             store.close()
-        paper = _result(pool.submit(work.paper_bytes, chains[0].keras)) if request.paper else None
+        paper = _result(_submit(pool, work.paper_bytes, chains[0].keras)) if request.paper else None
     if not accounts:
         raise next(iter(errors.values()))
     candidates = (
@@ -187,7 +189,7 @@ class _Run:
         running: dict[Future[Account | None], str] = {}
         while self.open or running:
             for name in self._ready()[: self.ahead - len(running)]:
-                running[self.pool.submit(work.do, self.open.pop(name), self.shared)] = name
+                running[_submit(self.pool, work.do, self.open.pop(name), self.shared)] = name
             finished, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             self._report()
             for future in finished:
@@ -247,6 +249,18 @@ def _missing(c: Chain) -> list[Stage]:
             break
         needed.append(stage)
     return needed[::-1]
+
+
+def _submit(pool: ProcessPoolExecutor, do: Callable[..., Any], *arguments: object) -> Future[Any]:
+    """As pool.submit. A worker that is begun for it is deaf to Ctrl-C from its first instruction on: work.begin() comes seconds
+    later. One that arrives here meanwhile takes effect at the end."""
+    if sys.platform == "win32":
+        return pool.submit(do, *arguments)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        return pool.submit(do, *arguments)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _result(future: Future[Any]) -> Any:
