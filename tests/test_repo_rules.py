@@ -16,7 +16,7 @@ PACKAGE = ROOT / "host" / "mcuml"
 # gets a place here, by what it needs and who needs it.
 STAGES = (
     ("__init__", "errors", "assets", "defaults"),
-    ("graph", "flexbuf", "cores", "numerics", "anchors", "results", "limits", "baseline", "comparison", "arrays"),
+    ("graph", "flexbuf", "cores", "numerics", "anchors", "results", "limits", "comparison", "arrays"),
     ("board", "dataset"),
     (
         "ops",
@@ -49,7 +49,7 @@ STAGES = (
     ("plan",),
     ("order",),
     ("schedule", "tuned"),
-    ("pipeline",),
+    ("pipeline", "baseline"),
     ("render",),
     ("elf_sizes", "toolchain", "compiler_output", "processes", "pio", "hostbuild", "build", "trial_link", "vendor"),
     ("link", "run", "instruments"),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mcuml import results
 from mcuml.errors import RequestError
 from mcuml.results import Result
+from mcuml.schedule import BALANCED, Objective
 
 VERSION = 1
 _CREATE = "Write one with: mcuml check --update MODEL --board NAME"
@@ -35,7 +36,7 @@ class Wanted(_Part):
     samples: _Count | None = None
     board_samples: _Count = 20
     runs: _Count = 1
-    optimize: Literal["balanced", "speed", "size", "ram"] = "balanced"
+    optimize: Objective = BALANCED
 
     @property
     def key(self) -> tuple[str, str, str]:

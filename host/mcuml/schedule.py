@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf, log
+from typing import Literal, get_args
 
 from mcuml.errors import RequestError
 from mcuml.graph import ABSENT, Graph, Kernel, Node
 from mcuml.order import planned
 from mcuml.plan import Plan, node_bounds
 
-OBJECTIVES = ("balanced", "speed", "size", "ram")
-BALANCED = OBJECTIVES[0]
+Objective = Literal["balanced", "speed", "size", "ram"]
+OBJECTIVES = get_args(Objective)
+BALANCED: Objective = "balanced"
 PER_MAC = 2  # cycles assumed where no estimate is: the integer kernels' mean; only the proportion between layers counts
 CODE = 8192  # bytes of code beside the constants: the kernels of the shared models take 4 to 12 KB
 # Balanced: flash may grow by two percent where that saves one percent of the time, and by a quarter in all. Time counts twice

@@ -241,13 +241,13 @@ class VirtualBoard(Link):
             self._fold()
 
     def _in_port(self, *_: Any) -> None:
-        """An instruction of PORT begins. Where the slice's time is up while one moves a byte (`_moved`: its address), Unicorn stops
-        with the program counter still on it: the next slice runs it once more (`_again`), and it must not move a second byte."""
+        """An instruction of PORT begins. Where the slice's time is up while one moves a byte (`_moved`: its address), Unicorn
+        stops with the program counter still on it: the next slice runs it once more (`_again`), and it must not move a second."""
         if not self._again:
             self._moved = -1
 
     def _fresh(self, uc: Any) -> bool:
-        """Whether this access to UART_DATA moves a byte. It asks the core for the address: once time is up, hooks are left out."""
+        """Whether this access to UART_DATA moves a byte. The core tells the address: once time is up, hooks are left out."""
         fresh, self._again, self._moved = not self._again, False, register(uc, "pc")
         return fresh
 

@@ -42,12 +42,11 @@ class Distill(Learning, Step):
                 "A model can only learn from one with the same classes.",
             )
         aims = self.aims(teacher)
+        taught = {"aims": aims}
         if self.augment == "none":
             batches = (slice(first, first + BATCH) for first in range(0, len(train), BATCH))
-            targets = tf.concat([aims(train.x[rows], train.y[rows]) for rows in batches], axis=0)
-            self.learn(student, context, self.name, loss=self.loss(student), targets=targets)
-        else:
-            self.learn(student, context, self.name, loss=self.loss(student), aims=aims)
+            taught = {"targets": tf.concat([aims(train.x[rows], train.y[rows]) for rows in batches], axis=0)}
+        self.learn(student, context, self.name, loss=self.loss(student), **taught)
         return student
 
     def aims(self, teacher: Any) -> Callable[[Any, Any], Any]:
