@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from faults import device
-from faults.walk import Outcome, converse, converse_plainly, walk
+from faults.walk import Outcome, Window, converse, converse_plainly, walk
 from mcuml.errors import LinkError, RequestError
 from mcuml.link.base import Link
 from mcuml.link.fault import Fault, FaultLink
@@ -125,3 +125,7 @@ def test_without_checks_scores_are_right_and_only_timestamps_may_not_be():
     for outcome in bad(list(walk(firmware, lambda link: converse_plainly(link, device.sample()), step=25))):
         got, right = outcome.text.split(" instead of ")
         assert outcome.came == "WRONG" and outcome.fault.kind != "reboot" and got.split("),")[0] == right.split("),")[0], outcome
+
+
+def test_a_window_is_right_to_the_microsecond():
+    assert Window(100) == Window(101) and Window(100) == Window(99) and Window(100) != Window(102) and Window(100) != Window(98)

@@ -138,6 +138,17 @@ def test_a_custom_operator_is_registered_by_its_name():
 # files
 
 
+def test_a_library_that_takes_one_scale_for_all_outputs_is_told(stub):
+    digits = tflite.read(DIGITS.read_bytes(), "digits")
+    (doubt,) = files.doubts(digits, library.find())
+    assert "FULLY_CONNECTED (operator 5" in doubt and "has 10" in doubt and "Stub_TensorFlowLite 1.2.3" in doubt
+    assert not files.doubts(tflite.read(MODEL, "m"), library.find()), "its weights have one scale each"
+    newer = stub / "src" / files.FULLY_CONNECTED
+    newer.parent.mkdir(parents=True)
+    newer.write_text("bool is_per_channel;")
+    assert not files.doubts(digits, library.find())
+
+
 def test_the_files_hold_the_model(stub, tmp_path):
     path = tmp_path / "m.tflite"
     path.write_bytes(MODEL)
@@ -214,6 +225,10 @@ def test_bench_builds_shrinks_and_counts(stub):
     assert [layer["op"] for layer in run["layers"]] == [op.code for op in raw_digits.operators]
     assert all(layer["cycles"] > 10 * outputs for layer in run["layers"]) and run["latency"]["cycles"] > 5 * outputs * layers
     assert "optimize" not in run and not run["verify"]["identical"]
+    (doubt,) = run["warnings"]
+    assert "takes the first scale of its weights for all outputs" in doubt
+    built = mcuml("build", DIGITS, "--runtime", "tflm")
+    assert built.returncode == 0 and f"warning: {doubt}" in built.stderr, built.stderr
 
 
 @needs_cpp

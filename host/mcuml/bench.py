@@ -115,7 +115,7 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
             energy=estimate(board, latency.ms) if latency else None,
             anchors=(_anchors(graph, board, latency) if latency else None) or None,
             device=figures.device,
-            warnings=list(figures.warnings) or None,
+            warnings=[*build.doubts_of(files), *figures.warnings] or None,
         ),
         data,
         outputs,

@@ -53,16 +53,21 @@ class CppLibrary:
 
 
 class Sources(dict[str, str]):
-    """Generated files, path -> text, of a model whose code calls `library`."""
+    """Generated files, path -> text, of a model whose code calls `library`; `doubts`: sentences about what that computes."""
 
-    def __init__(self, files: Mapping[str, str], library: CppLibrary):
+    def __init__(self, files: Mapping[str, str], library: CppLibrary, doubts: tuple[str, ...] = ()):
         super().__init__(files)
-        self.library = library
+        self.library, self.doubts = library, doubts
 
 
 def library_of(files: Mapping[str, str]) -> CppLibrary | None:
     """What the code in `files` calls, beside the C library."""
     return files.library if isinstance(files, Sources) else None
+
+
+def doubts_of(files: Mapping[str, str]) -> tuple[str, ...]:
+    """Why the figures of the firmware made of `files` may be wrong."""
+    return files.doubts if isinstance(files, Sources) else ()
 
 
 @dataclass(frozen=True)

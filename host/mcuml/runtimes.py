@@ -100,7 +100,7 @@ def _tflm(plan: Plan, job: Job, progress: Progress) -> tuple[Plan, Sources]:
 
     def with_arena(size: int, trial: bool = False) -> Sources:
         text = files.render(data, raw, replace(own, arena_bytes=size), found, f"mcuml build {own.graph.name}.tflite", trial)
-        return Sources({**text, "mcuml_config.h": config}, called)
+        return Sources({**text, "mcuml_config.h": config}, called, files.doubts(raw, found))
 
     def made(size: int, trial: bool) -> Image:
         progress(f"build with an arena of {size:,} bytes")

@@ -26,13 +26,14 @@ def text(found: Mapping[str, Sequence[Outcome]], step: int, board_step: int) -> 
     sections = "\n\n".join(f"## {name}\n\n{ABOUT[name]}\n\n{table(outcomes)}" for name, outcomes in found.items())
     return f"""# One fault at each byte
 
-{datetime.date.today()}, mcuml {__version__}: `make faults STEP={step}`. What is protected how is in
+{datetime.date.today()}, mcuml {__version__}: `make faults STEP={step} BOARD_STEP={board_step}`. What is protected how is in
 [PROTOCOL.md](../PROTOCOL.md); the faults are those of `host/mcuml/link/fault.py`: one in each session, of every kind,
 at {each(step)} sent and received{board}, flips of all eight bits, delays of {delays} s.
 
 *Repaired*: every figure (identity, cycles of each run and layer, outputs, memory, MLPerf's window and scores) equals that of
-the session without a fault. *Refused*: LinkError, exit 6. Seconds are those of a simulated line of {BAUD} baud with the
-limits that boards have; none of them was waited for. More than {LATEST_S:g} s would count as a hang.
+the session without a fault, the window to the microsecond that its timestamps are told in. *Refused*: LinkError, exit 6.
+Seconds are those of a simulated line of {BAUD} baud with the limits that boards have; none of them was waited for. More than
+{LATEST_S:g} s would count as a hang.
 
 {sections}
 """

@@ -24,7 +24,11 @@ def sources(
 ) -> "tuple[Plan, Mapping[str, str]]":
     """(layers and arena, all files to build) of `model` for `board` with the firmware's port of that name; `suite` and `energy`
     make it a device of that MLPerf Tiny test, in that mode; `runtime` is what runs the model."""
+    from rich.markup import escape
+
     from mcuml import reference, runtimes
+    from mcuml.build import doubts_of
+    from mcuml.cli._console import tell
     from mcuml.cli._options import prepare
     from mcuml.run import suites
 
@@ -33,7 +37,10 @@ def sources(
     progress("read the model and plan its memory")
     plan = prepare(model, optimize, tuned, board.core)
     job = runtimes.Job(wanted, model, board, port, test, energy, reference.arena_bytes)
-    return runtimes.prepared(plan, job, progress)
+    plan, files = runtimes.prepared(plan, job, progress)
+    for doubt in doubts_of(files):
+        tell(f"[bold yellow]warning:[/] {escape(doubt)}")
+    return plan, files
 
 
 def firmware(

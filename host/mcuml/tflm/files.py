@@ -11,7 +11,7 @@ from mcuml import __version__, pio, tflite
 from mcuml.assets import cache_folder
 from mcuml.build import CppLibrary
 from mcuml.plan import ARENA_ALIGN, Plan
-from mcuml.raw_model import RawModel
+from mcuml.raw_model import RawModel, place
 from mcuml.render import PER_LINE, render_file, tensor_info
 from mcuml.tflm.arena import STEP
 from mcuml.tflm.library import Library
@@ -26,6 +26,7 @@ FLAGS = (
     "-O3", "-ffp-contract=off", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics",
     f"-D{STATIC_MEMORY}", "-DCMSIS_NN", "-DARDUINO=10819",
 )  # fmt: skip
+FULLY_CONNECTED = "tensorflow/lite/micro/kernels/fully_connected.h"
 UNFLAGS = ("-Os", "-std=c99")
 MARK = "/* PlatformIO looks for the library that has this file. Written by mcuml. */\n"
 
@@ -34,6 +35,18 @@ def read(path: Path) -> tuple[bytes, RawModel]:
     """A model file's bytes, and what is in them. Raises RequestError, ModelError."""
     data = tflite.file_bytes(path)
     return data, tflite.read(data, str(path))
+
+
+def doubts(raw: RawModel, library: Library) -> tuple[str, ...]:
+    """What `library` computes otherwise than TFLite Micro does today. FULLY_CONNECTED learned to have a scale for each output in
+    2024; before that it took the first for all of them."""
+    if library.offers(FULLY_CONNECTED, "is_per_channel"):
+        return ()
+    graphs = (raw, *raw.others)
+    weights = ((op, g, g.tensors[op.inputs[1]]) for g in graphs for op in g.operators if op.code == "FULLY_CONNECTED")
+    found = [f"{place(op, g)} has {len(t.quant.scale)}" for op, g, t in weights if t.quant and not t.quant.per_tensor]
+    why = f"FULLY_CONNECTED of {library.title} takes the first scale of its weights for all outputs:"
+    return (f"{why} {'; '.join(found)}. Outputs will differ.",) if found else ()
 
 
 def render(data: bytes, raw: RawModel, plan: Plan, library: Library, command: str = "", trial: bool = False) -> dict[str, str]:
