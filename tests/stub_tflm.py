@@ -47,6 +47,10 @@ public:
     TfLiteTensor *output(size_t) {{ return &io_[1]; }}
     TfLiteStatus Invoke()
     {{
+        if ({refuses}) {{
+            DebugLog("Hybrid models are not supported\\n");
+            return kTfLiteError;
+        }}
         for (int n = 0; n < {layers}; n++) {{
             uint32_t event = profiler_ ? profiler_->BeginEvent("layer") : 0;
             for (int i = 0; i < {output}; i++) {{
@@ -134,13 +138,17 @@ int constructed = answer(); /* by a constructor that the startup code must call 
 def write(
     folder: Path, *, operators: Mapping[str, str] = OPERATORS, arena: int = 1000, more: int = 0,
     input_bytes: int = 64, output_bytes: int = 10, layers: int = 1,
+    refuses: bool = False,
 ) -> Path:  # fmt: skip
     """Write the library to `folder`: it knows `operators`, takes `arena` bytes (and `more` while it begins), and reads and writes
-    tensors of these sizes; its profiler sees `layers` layers."""
+    tensors of these sizes; its profiler sees `layers` layers. refuses: it lays a model out and then does not run it."""
     calls = {name: f'AddCustom("{key[7:]}"' if key.startswith("CUSTOM:") else f"AddBuiltin(BuiltinOperator_{key}"
              for key, name in operators.items()}  # fmt: skip
     names = ", ".join(f"BuiltinOperator_{key}" for key in operators if not key.startswith("CUSTOM:"))
-    sizes = {"arena": arena, "more": more, "input": -(-input_bytes // 16) * 16, "output": output_bytes, "layers": layers}
+    sizes = {
+        "arena": arena, "more": more, "input": -(-input_bytes // 16) * 16, "output": output_bytes, "layers": layers,
+        "refuses": int(refuses),
+    }  # fmt: skip
     texts = {
         MICRO + "micro_interpreter.h": INTERPRETER.format(**sizes),
         MICRO + "micro_mutable_op_resolver.h": RESOLVER.format(

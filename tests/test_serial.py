@@ -229,7 +229,7 @@ FOUND = {  # id: (ports, the one found or what is told)
     "by-usb-id": ([Port("A"), Port("B", IDS[0])], "B"),
     "in-its-bootloader": ([Port("A"), Port("C", IDS[1])], "C"),
     "none-at-all": ([], "There is no serial port"),
-    "others": ([Port("A", (1, 2), title="a modem")], "No port is a"),
+    "others": ([Port("A", (1, 2), title="a modem")], "No port belongs to"),
     "two": ([Port("A", IDS[0]), Port("B", IDS[0])], "Several ports could be"),
 }
 

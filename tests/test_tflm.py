@@ -239,6 +239,14 @@ def test_an_arena_too_small_at_run_time_says_so(stub):
     assert "all that nano33ble has" in done.stderr and "Failed to resize buffer.  Requested: 1048576" in done.stderr
 
 
+@needs_cpp
+def test_a_model_that_is_laid_out_and_not_run(stub):
+    stub_tflm.write(stub, refuses=True)
+    done = mcuml("build", DIGITS, "--runtime", "tflm")
+    assert done.returncode == 3 and "Stub_TensorFlowLite 1.2.3 does not run this model" in done.stderr, done.stderr
+    assert "Hybrid models are not supported" in done.stderr
+
+
 # errors before any build
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 from mcuml import build, ops, tflite, toolchain, vendor
 from mcuml.board import Board
 from mcuml.build import Image, Sources
-from mcuml.errors import FitError, LinkError, RequestError
+from mcuml.errors import FitError, LinkError, ModelError, RequestError
 from mcuml.fit import check_fit
 from mcuml.graph import Graph
 from mcuml.plan import Plan
@@ -20,6 +20,7 @@ from mcuml.run.firmware import config_header
 from mcuml.run.measure import Progress
 from mcuml.run.suites import Suite
 from mcuml.tflm import arena, files, library
+from mcuml.tflm.library import SETTING
 
 Runtime = Literal["aot", "tflm"]
 RUNTIMES: tuple[Runtime, ...] = ("aot", "tflm")
@@ -50,9 +51,9 @@ def check(name: str) -> Runtime:
 
 def prepared(plan: Plan, job: Job, progress: Progress) -> tuple[Plan, Mapping[str, str]]:
     """(the layers and the arena as the runtime has them, all that build_firmware() takes) for `job`; `plan` is mcuml's own of the
-    model. Raises FitError (the board is too small), ModelError (tflm: the library lacks an operator), BuildError (tflm: the
-    compiler, the library), RequestError (tflm: not with that framework), LinkError (tflm: the virtual board on which its arena is
-    tried)."""
+    model. Raises FitError (the board is too small), ModelError (tflm: the library lacks an operator, or does not run the model),
+    BuildError (tflm: the compiler, the library), RequestError (tflm: not with that framework), LinkError (tflm: the virtual board
+    on which its arena is tried)."""
     if job.runtime == "tflm":
         return _tflm(plan, job, progress)
     check_fit(plan, job.board)
@@ -111,7 +112,7 @@ def _tflm(plan: Plan, job: Job, progress: Progress) -> tuple[Plan, Sources]:
     size = arena.first_guess(taken, plan.arena_bytes)
     if virtual:
         inputs = sum(own.graph.tensors[t].bytes for t in own.graph.inputs)
-        size = arena.fitted(made, _arena_use, size, arena.most(board, inputs))
+        size = arena.fitted(made, lambda image: _arena_use(image, found.title), size, arena.most(board, inputs))
     return replace(own, arena_bytes=size), with_arena(size)
 
 
@@ -121,17 +122,21 @@ def _cplusplus(board: Board) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return toolchain.cplusplus(tools, board.cpu), toolchain.archiver(tools)
 
 
-def _arena_use(image: Image) -> arena.Use:
-    """What `image` tells of its arena on the virtual board."""
+def _arena_use(image: Image, library: str) -> arena.Use:
+    """What `image` tells of its arena on the virtual board. Raises ModelError where `library` lays the model out in it, but does
+    not run it."""
     with device.opened(image, "", count=False) as session:
         used = session.memory().arena_used or 0
-        if used:
-            return arena.Use(used)
         try:
             session.infer(1)
         except LinkError as error:
+            if used:
+                raise ModelError(
+                    f"{library} does not run this model.", error.evidence,
+                    f"Run it with --runtime aot, or name a newer TensorFlow Lite Micro in {SETTING} (docs/TFLM.md).",
+                ) from error  # fmt: skip
             return arena.Use(0, error.evidence)
-        return arena.Use(0)
+    return arena.Use(used)
 
 
 def _as_in_file(model: Path, count: int) -> Graph:

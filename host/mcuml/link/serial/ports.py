@@ -118,7 +118,7 @@ def find(board: Board, device: str = "") -> Port:
         raise LinkError(f"{board.name} has no USB id, so its port cannot be told.", _listed(there), "Name it: --port PORT")
     if not fitting:
         raise LinkError(
-            f"No port is a {board.title}: none has its USB id, {ids}.",
+            f"No port belongs to {board.title}: none has its USB id, {ids}.",
             _listed(there),
             "Plug it in with a cable that carries data; if it is one of these all the same, name it: --port PORT",
         )
