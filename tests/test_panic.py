@@ -42,7 +42,7 @@ def image(name: str, profile: bool = False) -> build.Image:
         header = config_header(**about, model_sha256="5" * 64)  # type: ignore[arg-type]
         files = {"model.h": (STUB / "model.h").read_text(), "model_weights.c": "typedef int none;\n", "mcuml_config.h": header,
                  "model.c": "#define STUB_FAULT 7\n" + (STUB / "model.c").read_text()}  # fmt: skip
-        return build.build_firmware(files, board, profile=profile, port=device.way("qemu").firmware_port(board))
+        return build.build_firmware(files, board, profile=profile, port=device.way("qemu").firmware_port(board, False))
 
 
 def fault(held: build.Image, elf: Path, defect: int) -> LinkError:

@@ -45,7 +45,7 @@ def image() -> Iterator[build.Image]:
         patch.setenv("MCUML_CACHE", str(cache_folder()))
         board, way = load(BOARDS[0]), device.way("qemu")
         files = bench.firmware_files(pipeline.prepare(DIGITS), board)
-        yield build.build_firmware(files, board, port=way.firmware_port(board))
+        yield build.build_firmware(files, board, port=way.firmware_port(board, False))
 
 
 def running(elf: Path) -> list[int]:

@@ -21,6 +21,7 @@ from commandline import DIGITS, in_process, mcuml
 from mcuml import board as boards
 from mcuml import build, pio, pipeline, reference, runtimes, tflite, toolchain, vendor
 from mcuml.errors import BuildError, FitError, ModelError, RequestError
+from mcuml.run import device
 from mcuml.tflm import arena, files, library, operators
 
 RNG = np.random.default_rng(5)
@@ -314,7 +315,7 @@ def test_a_vendors_project_names_the_library(case, tmp_path):
 
 
 def test_a_framework_that_takes_no_library_of_arduinos_is_refused(stub, tmp_path):
-    done = in_process("build", DIGITS, "--runtime", "tflm", "--board", "nucleo_l4r5zi", "--hardware")
+    done = in_process("build", DIGITS, "--runtime", "tflm", "--board", "nucleo_l4r5zi", "--framework", "stm32cube")
     assert done.exit_code == 2, done.stderr
     assert "stm32cube on nucleo_l4r5zi cannot use it" in done.stderr and "--framework arduino." in done.stderr, done.stderr
     board = boards.load("nucleo_l4r5zi")
@@ -322,6 +323,13 @@ def test_a_framework_that_takes_no_library_of_arduinos_is_refused(stub, tmp_path
         vendor.vendor_project(calling(library.default("tflm")), board, tmp_path / "project", "stm32cube")
     (stub / "library.json").write_text("{}")  # which may say that it is for any framework
     assert vendor.vendor_project(calling(str(stub)), board, tmp_path / "project", "stm32cube").framework == "stm32cube"
+
+
+def test_the_framework_that_takes_the_library_is_the_default():
+    board = boards.load("nucleo_l4r5zi")
+    assert vendor.framework_of(board) == "stm32cube" and vendor.framework_of(board, library=True) == "arduino"
+    serial = device.way("serial")
+    assert serial.firmware_port(board, False) == "stm32cube" and serial.firmware_port(board, True) == "arduino"
 
 
 def test_a_project_without_a_library_names_none(tmp_path):

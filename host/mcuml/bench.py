@@ -79,12 +79,13 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
     else:
         data = dataset.load(request.data, inputs, request.labels, request.samples)
     _check_labels(data, plan.graph)
-    job = Job(request.runtime, request.model, board, way.firmware_port(board), host_arena=request.host_arena)
+    firmware = way.firmware_port(board, request.runtime == "tflm")
+    job = Job(request.runtime, request.model, board, firmware, host_arena=request.host_arena)
     plan, files = prepared(plan, job, progress)
     graph = plan.graph
     if request.runtime == "tflm":
         request = replace(request, board_samples=len(data))  # nothing of it runs on this computer
-    image, cycles, figures = _at_device(files, plan, data, request, progress)
+    image, cycles, figures = _at_device(files, plan, data, request, firmware, progress)
     latency, outputs = figures.latency, figures.outputs
     host = on_host(files, plan, data, progress) if len(data) > len(outputs) else []
     verify = expected = None
@@ -123,11 +124,11 @@ def bench(plan: Plan, request: Request, oracle: Oracle | None, progress: Progres
 
 
 def _at_device(
-    files: Mapping[str, str], plan: Plan, data: Dataset, request: Request, progress: Progress
+    files: Mapping[str, str], plan: Plan, data: Dataset, request: Request, firmware: str, progress: Progress
 ) -> tuple[build.Image, Sequence[int] | None, Figures]:
-    """(what was built, the layers' cycles where they were counted, the figures) of the device that `request` asks for."""
-    board, sha256, way = request.board, plan.graph.sha256, device.way(request.link)
-    count, runs, firmware = request.board_samples, request.runs, way.firmware_port(board)
+    """(what was built, the layers' cycles where they were counted, the figures) of the device that `request` asks for,
+    with the port `firmware`."""
+    board, sha256, count, runs = request.board, plan.graph.sha256, request.board_samples, request.runs
     if request.link == "serial":
         with flash.on_port(files, board, sha256, request.port, request.flash, firmware, progress) as (session, image, port):
             return image, None, of_board(session, image, port, plan, data, count, runs, progress)

@@ -16,6 +16,7 @@ from mcuml.defaults import default
 from mcuml.errors import BuildError, RequestError, UserError
 from mcuml.render import COMPILER_FLAGS, render_file
 
+WITH_LIBRARY = ("arduino", "espidf")  # the frameworks for which TensorFlow Lite Micro is published
 CPP_FLAGS = ("-O3", "-ffp-contract=off")  # of a model in C++
 # The framework owns the standard of its own sources, so -std stays away; contraction would change what put_fixed3 prints.
 SOURCE_FLAGS = ("-ffp-contract=off", "-Wall", "-Wextra")
@@ -70,8 +71,9 @@ def vendor_project(files: Mapping[str, str], board: Board, folder: Path | None =
     return Project(folder, board, framework, build)
 
 
-def framework_of(board: Board, framework: str = "") -> str:
-    """`framework`, or the one that the board's file names first. Raises RequestError: the file names no such one."""
+def framework_of(board: Board, framework: str = "", library: bool = False) -> str:
+    """`framework`, or the one that the board's file names first; with `library`, for code that calls TensorFlow Lite Micro, the
+    first that takes its libraries, if there is one. Raises RequestError: the file names no such one."""
     known = board.platformio.frameworks
     if not known:
         raise RequestError(
@@ -82,7 +84,7 @@ def framework_of(board: Board, framework: str = "") -> str:
     if framework and framework not in known:
         raise RequestError(f"{board.name} has no firmware with the framework '{framework}'.",
                            f"Its file names {' and '.join(known)}.")  # fmt: skip
-    return framework or known[0]
+    return framework or next((name for name in known if library and name in WITH_LIBRARY), known[0])
 
 
 def vendor_files(files: Mapping[str, str], board: Board, framework: str = "") -> dict[str, str]:
@@ -119,9 +121,9 @@ def check_library(board: Board, framework: str, library: str) -> None:
     """Raise RequestError if PlatformIO would leave `library` out of a project with `framework`, without a word: one that is
     published for Arduino is for projects with Arduino's core only."""
     manifests = [name for name in ("library.json", "library.properties") if (Path(library).expanduser() / name).is_file()]
-    if framework in ("arduino", "espidf") or (library != default("tflm") and manifests != ["library.properties"]):
+    if framework in WITH_LIBRARY or (library != default("tflm") and manifests != ["library.properties"]):
         return
-    known = [*(name for name in ("arduino", "espidf") if name in board.platformio.frameworks), *(["bare"] if board.bare else [])]
+    known = [*(name for name in WITH_LIBRARY if name in board.platformio.frameworks), *(["bare"] if board.bare else [])]
     raise RequestError(
         f"TensorFlow Lite Micro's library is for Arduino's core: {framework} on {board.name} cannot use it.",
         "",

@@ -96,7 +96,7 @@ def vendors(
     from mcuml.run import flash
 
     target = load(board or default_board())
-    framework = vendor.framework_of(target, framework)
+    framework = vendor.framework_of(target, framework, runtime == "tflm")
     with stages(quiet) as progress:
         _, files = sources(model, target, framework, progress, optimize, tuned, suite, energy, runtime)
         if build and folder is None:  # where mcuml flash builds too

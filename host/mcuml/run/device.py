@@ -16,6 +16,7 @@ from mcuml.link.serial import ports
 from mcuml.link.serial.line import SerialLink
 from mcuml.link.virtual import VirtualBoard, check_simulated
 from mcuml.run.session import Session
+from mcuml.vendor import framework_of
 
 LinkName = Literal["virtual", "serial", "qemu", "renode"]
 
@@ -23,15 +24,16 @@ LinkName = Literal["virtual", "serial", "qemu", "renode"]
 @dataclass(frozen=True)
 class Way:
     """One way to a device. check: raises RequestError for a board that cannot be reached so; firmware_port: the folder of
-    firmware/ports that its firmware is built with; open: a link to a device that runs the image, from (image, the serial port's
-    name, count, waits), the last two as VirtualBoard's, for simulators that can choose."""
+    firmware/ports that its firmware is built with, from (board, whether TensorFlow Lite Micro is in it); open: a link to a device
+    that runs the image, from (image, the serial port's name, count, waits), the last two as VirtualBoard's, for simulators that
+    can choose."""
 
     check: Callable[[Board], None]
-    firmware_port: Callable[[Board], str]
+    firmware_port: Callable[[Board, bool], str]
     open: Callable[[Image, str, bool, bool], Link]
 
 
-def _virtual_port(board: Board) -> str:
+def _virtual_port(board: Board, _library: bool) -> str:
     return board.simulators.virtual.port if board.simulators.virtual else "virtual"
 
 
@@ -39,8 +41,8 @@ def _virtual(image: Image, _port: str, count: bool, waits: bool) -> Link:
     return VirtualBoard(image.elf, image.board, count, waits)
 
 
-def _hardware_port(board: Board) -> str:
-    return next(iter(board.platformio.frameworks), "") or board.bare
+def _hardware_port(board: Board, library: bool) -> str:
+    return framework_of(board, library=library) if board.platformio.frameworks else board.bare
 
 
 def _any(_board: Board) -> None:
@@ -56,9 +58,9 @@ WAYS: dict[str, Way] = {
     "virtual": Way(check_simulated, _virtual_port, _virtual),
     "serial": Way(_any, _hardware_port, _serial),
     "renode": Way(
-        renode.check, lambda board: renode.platform(board).port, lambda image, *_: renode.Renode(image.elf, image.board)
+        renode.check, lambda board, _: renode.platform(board).port, lambda image, *_: renode.Renode(image.elf, image.board)
     ),
-    "qemu": Way(qemu.check, lambda board: qemu.machine(board).port, lambda image, *_: qemu.Qemu(image.elf, image.board)),
+    "qemu": Way(qemu.check, lambda board, _: qemu.machine(board).port, lambda image, *_: qemu.Qemu(image.elf, image.board)),
 }
 
 
