@@ -47,6 +47,12 @@ def test_what_changed_is_told(before: int, now: int, text: str) -> None:
     assert size_diff.cell(before, now) == text
 
 
+def test_the_other_runtimes_page_is_the_last_section(tmp_path: Path) -> None:
+    assert record_benchmarks.side_by_side(tmp_path / "none.md") == ""
+    (tmp_path / "tflm.md").write_text("# Title\n\nOf [TFLM](../TFLM.md).\n")
+    assert record_benchmarks.side_by_side(tmp_path / "tflm.md").splitlines()[2:] == ["", "Of [TFLM](TFLM.md)."]
+
+
 def test_a_run_of_bench_and_one_that_is_refused(tmp_path: Path) -> None:
     done = bench(DIGITS, "--samples", "1", target=tmp_path / "r.json", host=ROOT / "host")
     assert done.code == 0 and not done.refused and done.result, done.said

@@ -332,6 +332,13 @@ def test_the_framework_that_takes_the_library_is_the_default():
     assert serial.firmware_port(board, False) == "stm32cube" and serial.firmware_port(board, True) == "arduino"
 
 
+@needs_cpp
+def test_flash_takes_that_framework_too(stub):
+    stub_tflm.write(stub)
+    done = in_process("flash", DIGITS, "--runtime", "tflm", "--board", "nucleo_l4r5zi", "--port", "/dev/null/none")
+    assert done.exit_code == 6, f"it came to look for the port, past the framework: {done.stderr}"
+
+
 def test_a_project_without_a_library_names_none(tmp_path):
     project = vendor.vendor_project({"model.c": ""}, NANO, tmp_path, "arduino")
     text = (project.folder / "platformio.ini").read_text(encoding="utf-8")

@@ -83,6 +83,14 @@ def page(rows: list[dict[str, dict[str, dict]]], left_out: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def side_by_side(recorded: Path) -> str:
+    """The page of `make tflm` as this one's last section; nothing where that was never run."""
+    if not recorded.is_file():
+        return ""
+    _, text = recorded.read_text(encoding="utf-8").split("\n", 1)
+    return "\n## Both runtimes, built by mcuml\n" + text.replace("](../", "](")
+
+
 def main() -> int:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("models", type=Path)
@@ -102,7 +110,8 @@ def main() -> int:
             continue
         rows.append({b: {o: found[b, o] or {} for board, o in wanted if board == b} for b in args.boards})
     if rows:
-        args.output.write_text(page(rows, left_out), encoding="utf-8")
+        text = page(rows, left_out) + side_by_side(args.output.parent / "results" / "tflm.md")
+        args.output.write_text(text, encoding="utf-8")
     return 0 if rows else 1
 
 

@@ -33,7 +33,7 @@ def flash(
     test = suites.find(suite) if suite else None
     target = suites.at_rate(load(board or default_board()), test, energy)
     with stages(quiet) as progress:
-        firmware = way("serial").firmware_port(target, False)
+        firmware = way("serial").firmware_port(target, runtime == "tflm")
         plan, files = sources(model, target, firmware, progress, optimize, tuned, suite, energy, runtime)
         with procedure.on_port(files, target, plan.graph.sha256, port, flash, firmware, progress) as (session, image, at):
             told = session.identify()
