@@ -35,6 +35,9 @@ public:
     TfLiteStatus AllocateTensors()
     {{
         if (size_ < {arena} + {more}) {{
+            if ({faults}) {{
+                *reinterpret_cast<volatile int *>(0) = 1; /* as the real one where a tensor's record finds no room */
+            }}
             DebugLog("Failed to resize buffer. [Requested: {arena}]\\n");
             return kTfLiteError;
         }}
@@ -138,16 +141,17 @@ int constructed = answer(); /* by a constructor that the startup code must call 
 def write(
     folder: Path, *, operators: Mapping[str, str] = OPERATORS, arena: int = 1000, more: int = 0,
     input_bytes: int = 64, output_bytes: int = 10, layers: int = 1,
-    refuses: bool = False,
+    refuses: bool = False, faults: bool = False,
 ) -> Path:  # fmt: skip
     """Write the library to `folder`: it knows `operators`, takes `arena` bytes (and `more` while it begins), and reads and writes
-    tensors of these sizes; its profiler sees `layers` layers. refuses: it lays a model out and then does not run it."""
+    tensors of these sizes; its profiler sees `layers` layers. refuses: it lays a model out and then does not run it;
+    faults: it does so where the arena is too small."""
     calls = {name: f'AddCustom("{key[7:]}"' if key.startswith("CUSTOM:") else f"AddBuiltin(BuiltinOperator_{key}"
              for key, name in operators.items()}  # fmt: skip
     names = ", ".join(f"BuiltinOperator_{key}" for key in operators if not key.startswith("CUSTOM:"))
     sizes = {
         "arena": arena, "more": more, "input": -(-input_bytes // 16) * 16, "output": output_bytes, "layers": layers,
-        "refuses": int(refuses),
+        "refuses": int(refuses), "faults": int(faults),
     }  # fmt: skip
     texts = {
         MICRO + "micro_interpreter.h": INTERPRETER.format(**sizes),

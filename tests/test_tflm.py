@@ -190,6 +190,26 @@ def test_the_arena_is_the_smallest_that_is_enough(start, enough, expected, sizes
     assert made == sizes
 
 
+@pytest.mark.parametrize(
+    ("start", "expected", "sizes"),
+    [
+        (4096, 1136, [4096, 4096, 1008, 1072, 1136]),
+        (512, 1136, [512, 512, 1024, 1024, 2048, 2048, 1008, 1072, 1136]),
+        (1104, 1104, [1104, 1104, 1008, 1072]),  # nothing smaller is enough
+    ],
+)
+def test_a_device_that_faults_where_its_arena_is_too_small(start, expected, sizes):
+    """It takes 1,000 bytes, and 1,090 before; the image that tries sizes by itself always meets one that is too small."""
+    made: list[int] = []
+
+    def make(size: int, trial: bool) -> Any:
+        made.append(size)
+        return SimpleNamespace(size=size, faults=trial or size < 1090)
+
+    assert arena.fitted(make, lambda i: arena.Use(0 if i.faults else 1000, "", i.faults), start, 1 << 16) == expected
+    assert made == sizes
+
+
 def test_an_arena_that_no_ram_has_room_for():
     image: Any = SimpleNamespace(board=NANO)
     with pytest.raises(FitError, match=r"(?s)in 2,000 bytes, all that nano33ble has.*missing: 7"):
@@ -238,6 +258,12 @@ def test_an_arena_too_small_at_run_time_says_so(stub):
     done = mcuml("bench", DIGITS, "--runtime", "tflm", "--samples", 1)
     assert done.returncode == 4, done.stderr
     assert "all that nano33ble has" in done.stderr and "Failed to resize buffer.  Requested: 1048576" in done.stderr
+
+
+@needs_cpp
+def test_the_arena_where_the_library_faults_in_one_that_is_too_small(stub):
+    stub_tflm.write(stub, arena=2000, more=90, faults=True)
+    assert result(code=7)["memory"]["arena_bytes"] == 2128
 
 
 @needs_cpp
@@ -369,6 +395,6 @@ def test_the_real_library_is_identical_to_the_oracle(tmp_path):
         )
     path = tmp_path / "m.tflite"
     path.write_bytes(MODEL)  # its fully connected layers have one scale: the published library knows no more (docs/TFLM.md)
-    done = mcuml("bench", path, "--runtime", "tflm", "--samples", 3, "--json", "-")
+    done = mcuml("bench", path, "--runtime", "tflm", "--samples", 3, "--json", "-", limit_s=3600)  # the first build compiles it
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["verify"]["identical"]

@@ -125,17 +125,18 @@ def _cplusplus(board: Board) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _arena_use(image: Image, library: str) -> arena.Use:
     """What `image` tells of its arena on the virtual board. Raises ModelError where `library` lays the model out in it, but does
     not run it."""
-    with device.opened(image, "", count=False) as session:
-        used = session.memory().arena_used or 0
-        try:
+    used = None
+    try:
+        with device.opened(image, "", count=False) as session:
+            used = session.memory().arena_used or 0
             session.infer(1)
-        except LinkError as error:
-            if used:
-                raise ModelError(
-                    f"{library} does not run this model.", error.evidence,
-                    f"Run it with --runtime aot, or name a newer TensorFlow Lite Micro in {SETTING} (docs/TFLM.md).",
-                ) from error  # fmt: skip
-            return arena.Use(0, error.evidence)
+    except LinkError as error:
+        if used:
+            raise ModelError(
+                f"{library} does not run this model.", error.evidence,
+                f"Run it with --runtime aot, or name a newer TensorFlow Lite Micro in {SETTING} (docs/TFLM.md).",
+            ) from error  # fmt: skip
+        return arena.Use(0, error.what if used is None else error.evidence, used is None)
     return arena.Use(used)
 
 

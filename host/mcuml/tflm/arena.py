@@ -18,10 +18,12 @@ STEP = 64  # bytes by which an arena that proved too small grows first, then twi
 
 @dataclass(frozen=True)
 class Use:
-    """What a device told of its arena: the bytes it took, 0 where they were too few; then, in TFLite Micro's words, why."""
+    """What a device told of its arena: the bytes it took, 0 where they were too few; then, in TFLite Micro's words, why.
+    faulted: it told nothing. Some versions of TFLite Micro write to address 0 where a tensor's record finds no room."""
 
     bytes: int
     words: str = ""
+    faulted: bool = False
 
 
 def first_guess(host_bytes: int | None, planned_bytes: int) -> int:
@@ -37,17 +39,22 @@ def most(board: Board, input_bytes: int) -> int:
 
 def fitted(make: Callable[[int, bool], Image], probe: Callable[[Image], Use], start: int, limit: int) -> int:
     """The bytes of the smallest arena that a device found enough, to within STEP. `make` builds an image for a size; with True
-    one that tries smaller sizes by itself and tells the first that is enough. `probe` runs an image on the device. Sizes begin
-    at `start` and end at `limit`. Raises FitError where `limit` is too small, and what `make` and `probe` raise."""
+    one that tries smaller sizes by itself and tells the first that is enough; where it faults over that, an image is built for
+    each. `probe` runs an image on the device. Sizes begin at `start` and end at `limit`. Raises FitError where `limit` is too
+    small, and what `make` and `probe` raise."""
     size = min(start, limit)
     if size < ARENA_ALIGN:
         raise FitError("The board has no RAM left for an arena.", "", "Take a board with more RAM, or a smaller model.")
     while True:
         image = make(size, True)
         use = probe(image)
+        sizes = [_rounded(use.bytes)]
+        if use.faulted:
+            image = make(size, False)
+            use = probe(image)
+            sizes = [_rounded(use.bytes), *(_rounded(use.bytes + (STEP << n)) for n in range(size.bit_length()))]
         if use.bytes:
-            wanted = _rounded(use.bytes)
-            return wanted if wanted < size and probe(make(wanted, False)).bytes else size
+            return next((wanted for wanted in sizes if wanted < size and probe(make(wanted, False)).bytes), size)
         if size == limit:
             raise FitError(
                 f"TensorFlow Lite Micro cannot lay the model out in {limit:,} bytes, all that {image.board.name} has for it.",
