@@ -133,6 +133,9 @@ static Stranger stranger;
 """
 SOURCE = """
 #include "tensorflow/lite/micro/micro_interpreter.h"
+#ifdef MODEL_PROFILE
+#error "a build that counts layers compiles the library a second time"
+#endif
 static int answer() { return 42; }
 int constructed = answer(); /* by a constructor that the startup code must call */
 """

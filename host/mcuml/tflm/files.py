@@ -26,6 +26,7 @@ FLAGS = (
     "-O3", "-ffp-contract=off", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics",
     f"-D{STATIC_MEMORY}", "-DCMSIS_NN", "-DARDUINO=10819",
 )  # fmt: skip
+NOT_OURS = "-DMODEL_PROFILE"  # with it the library would be compiled a second time to count the layers' cycles
 FULLY_CONNECTED = "tensorflow/lite/micro/kernels/fully_connected.h"
 UNFLAGS = ("-Os", "-std=c99")
 MARK = "/* PlatformIO looks for the library that has this file. Written by mcuml. */\n"
@@ -80,7 +81,7 @@ def prepared(library: Library, cxx: tuple[str, ...], ar: tuple[str, ...]) -> Cpp
         "name": "tflm", "version": "1.0.0", "description": f"{library.title}, sources' sha256 {library.sha256}",
         "build": {
             "srcDir": library.root.as_posix(), "includeDir": "include", "srcFilter": filters, "flags": [*FLAGS, "-w"],
-            "unflags": list(UNFLAGS), "libLDFMode": "off", "libCompatMode": "off",
+            "unflags": [*UNFLAGS, NOT_OURS], "libLDFMode": "off", "libCompatMode": "off",
         },
     }  # fmt: skip
     text = json.dumps(manifest, indent=1)
