@@ -97,11 +97,11 @@ def _tflm(plan: Plan, job: Job, progress: Progress) -> tuple[Plan, Sources]:
     if framework:
         vendor.check_library(board, job.port, found.spec)
     cxx, ar = ((), ()) if framework and not virtual else _cplusplus(board)
-    called = files.prepared(found, cxx, ar)
+    called, doubts = files.prepared(found, cxx, ar), files.doubts(raw, found)
 
     def with_arena(size: int, trial: bool = False) -> Sources:
         text = files.render(data, raw, replace(own, arena_bytes=size), found, f"mcuml build {own.graph.name}.tflite", trial)
-        return Sources({**text, "mcuml_config.h": config}, called, files.doubts(raw, found))
+        return Sources({**text, "mcuml_config.h": config}, called, doubts)
 
     def made(size: int, trial: bool) -> Image:
         progress(f"build with an arena of {size:,} bytes")
